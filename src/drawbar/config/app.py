@@ -1,0 +1,58 @@
+"""[app]: the application and how it is called."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from drawbar.config.kinds import Kind, Path, parse_text
+from drawbar.config.section import Section
+from drawbar.config.threads import ThreadRange, Threads
+
+Interface = Literal["auto", "wsgi", "asgi"]
+
+
+def parse_root_path(raw: object) -> str:
+    """A path prefix as SCRIPT_NAME and `root_path` want it: with a leading slash, without a trailing one, or empty."""
+    text = parse_text(raw).strip().rstrip("/")
+    if text and (not text.startswith("/") or "?" in text or "#" in text):
+        raise ValueError(f"{raw!r} is not a path prefix; write one such as /shop")
+    return text
+
+
+ROOT_PATH = Kind("PREFIX", "a path such as `/shop`, or empty", parse_root_path)
+TARGET = Kind("TARGET", "`module:app`, `module` or `path/to/file.py:app`", parse_text)
+
+
+class AppConfig(Section, frozen=True, kw_only=True):
+    """The application and how it is called."""
+
+    target: Annotated[
+        Annotated[str, TARGET] | None,
+        Meta(description="The application to serve. The argument TARGET of a command goes before it."),
+    ] = None
+    interface: Annotated[Interface, Meta(description="How the application is called; `auto` looks at it.")] = "auto"
+    factory: Annotated[bool, Meta(description="The target is a function that returns the application.")] = False
+    chdir: Annotated[Path | None, Meta(description="Directory to change to before the application is imported.")] = None
+    root_path: Annotated[
+        Annotated[str, ROOT_PATH],
+        Meta(description="The path the application is mounted at: SCRIPT_NAME of WSGI, `root_path` of ASGI."),
+    ] = ""
+    threads: Annotated[
+        Threads,
+        Meta(description="Threads of a worker that call a WSGI application; `1` calls it one request at a time."),
+    ] = ThreadRange(1, 8)
+    stream_input: Annotated[
+        bool,
+        Meta(description="Call a WSGI application before its request's body has arrived, and let it read as it comes."),
+    ] = False
+    loop: Annotated[
+        Literal["auto", "asyncio", "uvloop"],
+        Meta(description="Event loop of an ASGI application; `auto` is uvloop where it is installed."),
+    ] = "auto"
+    lifespan: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(description="ASGI lifespan events; `auto` goes on without when the application does not take them."),
+    ] = "auto"
+    debug: Annotated[
+        bool, Meta(description="Answer an exception of the application with a page that shows it. Never in production.")
+    ] = False

@@ -1,0 +1,26 @@
+"""What every section of the tree has in common.
+
+A section is a frozen Struct; its docstring heads its part of the help and of the manual, its fields are its settings.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Settings that are each valid and do not go together: their field names in one section, and why."""
+
+    fields: tuple[str, ...]
+    why: str
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the sections: `OPTION` is the pattern of its options' names on the command line."""
+
+    OPTION: ClassVar[str] = "{}"
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """What in this section contradicts itself."""
+        return iter(())

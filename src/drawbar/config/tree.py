@@ -1,0 +1,27 @@
+"""The tree: every setting of the server, as one frozen value.
+
+Whoever needs a setting is given this value or a section of it; nobody reads files or the environment for it. Every
+section has defaults, so `Config()` is a server on 127.0.0.1:8000 that only lacks its application.
+"""
+
+import msgspec
+
+from drawbar.config.app import AppConfig
+from drawbar.config.limits import LimitsConfig
+from drawbar.config.log import LogConfig
+from drawbar.config.proxy import ProxyConfig
+from drawbar.config.server import ServerConfig
+from drawbar.config.timeouts import TimeoutsConfig
+from drawbar.config.websocket import WebsocketConfig
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings, section by section, in the order help and manual show them."""
+
+    server: ServerConfig = ServerConfig()
+    app: AppConfig = AppConfig()
+    limits: LimitsConfig = LimitsConfig()
+    timeouts: TimeoutsConfig = TimeoutsConfig()
+    proxy: ProxyConfig = ProxyConfig()
+    log: LogConfig = LogConfig()
+    websocket: WebsocketConfig = WebsocketConfig()
