@@ -26,9 +26,9 @@ class OperatorError(Exception):
         return " ".join(line.split())
 
 
-def suggestion(word: str, known: list[str]) -> str:
-    """The name in `known` nearest to `word` as a question ("did you mean 'bind'?"), "" when none is near."""
+def nearest(word: str, known: list[str]) -> str:
+    """The name in `known` that `word` is most likely a slip for, "" when none is near."""
     from difflib import get_close_matches  # only a mistake needs it, a serving process does not
 
     near = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""
+    return near[0] if near else ""

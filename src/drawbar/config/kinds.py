@@ -109,7 +109,9 @@ def parse_duration(raw: object) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """`seconds` with its unit: "30s", "0.5s"."""
+    """`seconds` with its unit: "24h", "30s", "0.5s"."""
+    if seconds and seconds % 3600 == 0:
+        return f"{int(seconds) // 3600}h"
     return f"{int(seconds)}s" if seconds == int(seconds) else f"{seconds!r}s"
 
 
@@ -140,4 +142,8 @@ def choice(values: tuple[str, ...]) -> Kind:
             return raw.strip().lower()
         raise ValueError(f"{raw!r} is not one of {', '.join(values)}")
 
-    return Kind("|".join(values), "one of " + ", ".join(f"`{value}`" for value in values), parse)
+    metavar = "|".join(values)
+    # A long list would push the help's second column to the right edge; the text beside it lists the values then.
+    return Kind(
+        metavar if len(metavar) < 30 else "NAME", "one of " + ", ".join(f"`{value}`" for value in values), parse
+    )

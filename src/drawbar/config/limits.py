@@ -13,6 +13,8 @@ MAX_FIELDS = 256
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
+# A bound for sizes on disk that keeps sums of them far from the end of 64 bits.
+PIB = 1 << 50
 
 
 class LimitsConfig(Section, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     ] = 100
     body_bytes: Annotated[
         Size,
-        Meta(ge=0, description="A request's body, decoded; `0` is no limit."),
+        Meta(ge=0, le=PIB, description="A request's body, decoded; `0` is no limit."),
         Hint(past="413, and the connection is closed"),
     ] = GIB
     body_memory_bytes: Annotated[
@@ -61,7 +63,11 @@ class LimitsConfig(Section, frozen=True, kw_only=True):
     ] = 64 * KIB
     response_spill_bytes: Annotated[
         Size,
-        Meta(ge=0, description="The part of one response that waits in a file for a slow client; `0` spills none."),
+        Meta(
+            ge=0,
+            le=PIB,
+            description="The part of one response that waits in a file for a slow client; `0` spills none.",
+        ),
         Hint(past="the application waits until the client has read"),
     ] = GIB
     keepalive_requests: Annotated[

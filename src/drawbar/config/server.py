@@ -83,6 +83,7 @@ class ServerConfig(Section, frozen=True, kw_only=True):
     reload_dirs: Annotated[
         tuple[Path, ...],
         Meta(description="Directories to watch for changes; none given is the application's directory."),
+        Hint(option="reload-dir"),
     ] = ()
     server_header: Annotated[str, Meta(description="The Server field of responses; empty sends none.")] = "drawbar"
     temp_dir: Annotated[
