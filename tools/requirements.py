@@ -1,6 +1,7 @@
-"""Prints what pyproject.toml asks for, one requirement a line: the build's, the package's, and those of the extras named.
+"""Prints what pyproject.toml asks for, one requirement a line.
 
-Usage: `requirements.py build|EXTRA...`. Keeps the Makefile free of version numbers. Imports nothing that needs installing.
+Usage: `requirements.py build|package|EXTRA...`. Keeps the Makefile free of version numbers. Imports nothing that needs
+installing.
 """
 
 import sys
@@ -11,7 +12,7 @@ PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 
 
 def requirements(wanted: list[str]) -> list[str]:
-    """The requirement lines of `wanted`: `build` for the build system's, `package` for the package's own, else an extra."""
+    """The requirements of each of `wanted`: `build`, `package` for its hard dependencies, or an extra."""
     tree = tomllib.loads(PYPROJECT.read_text())
     groups = {
         "build": tree["build-system"]["requires"],

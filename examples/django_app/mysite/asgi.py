@@ -1,0 +1,9 @@
+"""The project as an ASGI application: `drawbar run --chdir examples/django_app mysite.asgi`."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+
+application = get_asgi_application()

@@ -1,0 +1,9 @@
+"""The project as a WSGI application: `drawbar run --chdir examples/django_app mysite.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
+
+application = get_wsgi_application()
