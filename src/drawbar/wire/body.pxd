@@ -29,9 +29,13 @@ cdef struct Body:
     uint32_t trailer            # bytes of trailers seen
     uint32_t trailer_fields
     uint8_t digits              # hex digits of the chunk size seen
+    uint8_t response            # errors are the sender's: answer 502
+    uint32_t hash               # of the trailer name being read, as tables.name_hash makes it
+    uint32_t name_size
     uint16_t error
     const char* why
-    # what the last call consumed and, for BODY_DATA, the slice of body inside it
+    # What the last call consumed and the slice inside it: of the body for BODY_DATA; for BODY_NEED and BODY_END the raw
+    # bytes of the trailer section (its closing empty line included), already checked; size 0 when this call met none.
     size_t consumed
     const char* slice
     size_t slice_size
@@ -40,7 +44,8 @@ cdef struct Body:
 cdef int body_of_request(Body* body, const Head* head, const BodyLimits* limits) noexcept nogil
 # The same for a response; `method_id` is that of the request it answers.
 cdef int body_of_response(Body* body, const Head* head, int method_id, const BodyLimits* limits) noexcept nogil
-# One step. Call again with the bytes after `consumed` until it returns BODY_NEED, BODY_END or BODY_REFUSED.
+# One step. Call again with the bytes after `consumed` until it returns BODY_NEED, BODY_END or BODY_REFUSED. The end comes
+# from a call of its own: after BODY_DATA call again even when no byte is left.
 cdef BodyEvent body_next(Body* body, const char* data, size_t size, const BodyLimits* limits) noexcept nogil
 # The sender closed: BODY_END when that is how this body ends, else BODY_REFUSED.
 cdef BodyEvent body_eof(Body* body) noexcept nogil

@@ -42,6 +42,7 @@ cdef struct Head:
     uint32_t scan               # where the search for that line's LF goes on
     uint32_t size               # bytes of the whole head, once HEAD_DONE
     uint8_t started             # the start line is parsed
+    uint8_t seen                # what the field lines said so far; private to head.pyx, the verdict is `flags`
     uint16_t error              # status to answer a refused request with (response role: 502)
     uint32_t error_at           # offset of the offending byte or line
     const char* why             # static text: what was wrong and what would be right

@@ -41,10 +41,18 @@ cdef enum Method:
     METHOD_CONNECT
     METHOD_TRACE
 
-# FNV-1a over the lower-cased name: what `Field.hash` holds.
+# FNV-1a over the lower-cased name: what `Field.hash` holds. A loop of its own starts at the basis and steps
+# `hash = (hash ^ lower-cased byte) * FNV_PRIME`.
+cdef enum:
+    FNV_BASIS = 0x811C9DC5
+    FNV_PRIME = 0x01000193
 cdef uint32_t name_hash(const char* name, size_t size) noexcept nogil
 # The known name this is, whatever its case.
 cdef Known known_name(const char* name, size_t size, uint32_t hash) noexcept nogil
+# The same by size and hash alone, for a name whose bytes are gone: two names of one size and hash are taken for one.
+cdef Known known_hash(uint32_t hash, size_t size) noexcept nogil
+# The method with this name; methods are case-sensitive (RFC 9110 section 9.1).
+cdef Method method_named(const char* name, size_t size) noexcept nogil
 # True when both are the same field name; `lower` is lower-cased already.
 cdef bint same_name(const char* name, const char* lower, size_t size) noexcept nogil
 # The standard reason phrase (RFC 9110 section 15), "Unknown" for a status without one.
