@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20}
-SIZE_UNITS |= {"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30}
+SIZE_UNITS |= {"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30, "t": 1 << 40, "tb": 1 << 40, "tib": 1 << 40}
 DURATION_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -79,7 +79,7 @@ def split_unit(text: str) -> tuple[float, str] | None:
 
 
 def parse_size(raw: object) -> int:
-    """Bytes: a whole number, or a number with k, m or g (powers of 1024)."""
+    """Bytes: a whole number, or a number with k, m, g or t (powers of 1024)."""
     if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
         return raw
     parts = split_unit(raw) if isinstance(raw, str) else None
@@ -92,7 +92,7 @@ def parse_size(raw: object) -> int:
 
 def show_size(size: int) -> str:
     """The shortest exact way to write `size` bytes."""
-    for unit, factor in (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)):
+    for unit, factor in (("t", 1 << 40), ("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)):
         if size and size % factor == 0:
             return f"{size // factor}{unit}"
     return str(size)

@@ -61,9 +61,10 @@ def signature_of(app: Any) -> Signature | None:
 
 def signature_of_class(app: type) -> Signature | None:
     """The signature of a class as a callable: that of its `__init__` without `self`."""
-    init: Any = vars(app).get("__init__") or getattr(app, "__init__", None)
+    init: Any = getattr(app, "__init__", None)
     if init is object.__init__:
-        return Signature(0, 0, False) if app.__new__ is object.__new__ else None
+        plain = getattr(app, "__new__", None) is object.__new__
+        return Signature(0, 0, False) if plain else None
     found = signature_of(init)
     return None if found is None else Signature(max(found.least - 1, 0), found.most - 1, False)
 

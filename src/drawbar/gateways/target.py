@@ -1,9 +1,9 @@
 """From the text an operator writes to the application it names.
 
-Forms: `module:attribute`, `module:object.attribute`, `path/to/file.py:attribute`, or any of them without the attribute,
-which then is `app` or `application` (with a factory `create_app` or `make_app`). Everything that can go wrong on the way
-is the operator's to put right, so it becomes an OperatorError that says where; the cause stays chained to it. A WSGI
-worker runs through here, so asyncio must not be imported.
+Forms: `module:attribute`, `module:object.attribute`, `path/to/file.py:attribute`, or any of them without attribute,
+which then is `app` or `application` (with a factory `create_app` or `make_app`). Everything that can go wrong on the
+way is the operator's to put right, so it becomes an OperatorError that says where; the cause stays chained to it. A
+WSGI worker runs through here, so asyncio must not be imported.
 """
 
 import importlib
@@ -86,6 +86,9 @@ def split_target(target: str) -> tuple[str, str]:
 def import_source(source: str, target: str) -> ModuleType:
     """The module that `source`, a dotted name or a path to a file, stands for."""
     if not source.endswith(".py") and os.sep not in source:
+        if not all(part.isidentifier() for part in source.split(".")):
+            right = "write module:app or path/to/file.py:app"
+            raise OperatorError(f"{source!r} is no module name", where=target, right=right)
         return import_module(source, target)
     file = os.path.abspath(source)
     if not os.path.isfile(file):
@@ -115,10 +118,6 @@ def name_of_file(file: str) -> str:
 
 def import_module(name: str, target: str) -> ModuleType:
     """The module `name`; tells a module that is not there from one that fails while it is imported."""
-    if not all(part.isidentifier() for part in name.split(".")):
-        raise OperatorError(
-            f"{name!r} is no module name", where=target, right="write module:app or path/to/file.py:app"
-        )
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -131,12 +130,19 @@ def import_module(name: str, target: str) -> ModuleType:
 
 def missing_module(name: str, target: str) -> OperatorError:
     """The error for a target whose module does not exist."""
-    here = sorted(entry.removesuffix(".py") for entry in os.listdir() if entry.endswith(".py") or os.path.isdir(entry))
-    near = nearest(name, here)
-    right = f"did you mean {near!r}?" if near else "run from its directory or name that with --chdir"
-    return OperatorError(
-        f"there is no module {name!r} in {os.getcwd()} or on the import path", where=target, right=right
-    )
+    package, _, leaf = name.rpartition(".")
+    directories = list(getattr(sys.modules[package], "__path__", ())) if package in sys.modules else [os.getcwd()]
+    near = nearest(leaf, [each for directory in directories for each in modules_in(directory)])
+    right = f"did you mean {f'{package}.{near}'.lstrip('.')}?" if near else "run from its directory or give --chdir"
+    place = f"package {package!r}" if package else f"{os.getcwd()} or on the import path"
+    return OperatorError(f"there is no module {leaf!r} in {place}", where=target, right=right)
+
+
+def modules_in(directory: str) -> list[str]:
+    """The names that could be imported from a directory."""
+    entries = os.listdir(directory) if os.path.isdir(directory) else []
+    files = [entry.removesuffix(".py") for entry in entries if entry.endswith(".py")]
+    return sorted(files + [entry for entry in entries if os.path.isdir(os.path.join(directory, entry))])
 
 
 def failed(what: str, error: BaseException, target: str) -> OperatorError:

@@ -1,0 +1,27 @@
+"""What `drawbar check` finds, as lines to print."""
+
+import os
+from collections.abc import Iterator
+
+from drawbar.config.sources import Loaded
+from drawbar.gateways.target import load_target
+
+
+def report(loaded: Loaded) -> Iterator[str]:
+    """Imports the application and describes it and the server it would get; raises OperatorError."""
+    config = loaded.config
+    app = config.app
+    found = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    yield f"application  {found.name}"
+    yield f"interface    {found.interface.upper()}"
+    for bind in config.server.bind:
+        yield f"listens on   {bind}"
+    yield f"workers      {config.server.worker_count(len(os.sched_getaffinity(0)))}"
+    if found.interface == "wsgi":
+        yield f"threads      {app.threads}"
+    else:
+        yield f"event loop   {app.loop}"
+    yield f"file         {loaded.file or 'none'}"
+    for item in loaded.changed():
+        yield f"setting      {item}"
+    yield "ok"
