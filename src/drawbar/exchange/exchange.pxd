@@ -1,0 +1,92 @@
+"""The seam between front and app: one request and its response in flight."""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from drawbar.exchange.body cimport BodyStore
+from drawbar.exchange.policy cimport Policy
+from drawbar.net.reactor cimport Turn
+from drawbar.wire.head cimport Head
+
+cdef enum Response:             # life of a response, in order
+    RESPONSE_NONE               # nothing said yet
+    RESPONSE_STAGED             # head written by the app, nothing sent: it may still be replaced
+    RESPONSE_SENT               # the head is out, the body follows
+    RESPONSE_DONE               # complete
+    RESPONSE_ABORTED            # broken off: the connection ends with it
+
+# Nanoseconds of the monotonic clock.
+cdef uint64_t now_ns() noexcept nogil
+
+cdef class Job:
+    """A gateway's side of an exchange: the call of its app, and what it hears meanwhile from the thread that leads."""
+    cdef int run(self) except -1                # calls the app; for executors, on a thread of theirs
+    cdef int body_arrived(self) except -1       # more of the body, its end, or `body.error`
+    cdef int disconnected(self) except -1       # the client is gone
+    cdef int drained(self) except -1            # waiting output fell below the low water mark
+    cdef int data_received(self, bytes data) except -1      # after take_over(); b"" at the end of the stream
+    cdef int draining(self) except -1           # after take_over(): the server is stopping
+
+cdef class Executor:
+    """Decides on which thread, and when, a job runs."""
+    cdef Turn submit(self, Job job) except *
+
+cdef class Handler:
+    """Whoever takes an exchange next: an edge handler or an executor with its gateway."""
+    cdef bint streams           # gets exchanges when their head is in; otherwise when their body is
+    cdef Turn handle(self, Exchange exchange) except *
+
+cdef class Exchange:
+    cdef readonly Policy policy
+    cdef Head* head             # of the request; valid while handle() runs, and after own_head()
+    cdef const char* base       # the head's first byte
+    cdef void* owned            # the copy own_head() made
+    cdef readonly BodyStore body        # None: the request has none
+    cdef Job job
+    cdef uint8_t response
+    cdef uint8_t method_id      # of the request, as in its head; these three outlive it
+    cdef uint8_t minor
+    cdef uint8_t flags
+    cdef bint gone              # the client is: nothing sent reaches anybody
+    cdef bint expects           # the client waits for 100 Continue
+    cdef bint keep_open         # the connection outlives this exchange as far as is known
+    cdef bint no_body           # HEAD, 1xx, 204, 304: the response has a head only
+    cdef bint chunked
+    cdef uint16_t status
+    cdef int64_t declared       # Content-Length of the response, -1 while unknown
+    cdef int64_t written        # body bytes of the response so far
+    cdef uint64_t accepted_ns   # timeline, monotonic; 0: not stamped
+    cdef uint64_t called_ns
+    cdef uint64_t first_byte_ns
+    cdef uint64_t done_ns
+
+    # -- request
+    cdef int own_head(self) except -1
+    cdef tuple peer(self)               # (host, port) or None
+    cdef tuple server(self)             # (host, port), (path, None) for a Unix socket
+    cdef str scheme(self)
+    cdef bint secure_peer(self)         # the peer is a trusted proxy
+    cdef object client(self)            # drawbar.exchange.forwarded.Client
+
+    # -- body, for an app thread that may block: reads on until `wanted` bytes are pending or the body is complete
+    cdef int pull(self, size_t wanted) except -1
+    # -- body, for a loop: the app wants more (sends 100 Continue, reads on); calls job.body_arrived() later
+    cdef int resume_body(self) except -1
+
+    # -- response
+    cdef int begin(self, int status, const char* reason, size_t reason_size) except -1
+    cdef int field(self, const char* name, size_t name_size, const char* value, size_t value_size) except -1
+    cdef int write(self, object owner, const char* data, size_t size, bint last) except -1
+    cdef int write_file(self, object owner, int fd, int64_t offset, int64_t size, bint last) except -1
+    cdef int flush_head(self) except -1
+    cdef int finish(self) except -1
+    cdef int trailer(self, const char* name, size_t name_size, const char* value, size_t value_size) except -1
+    cdef int informational(self, int status, list fields) except -1
+    cdef int replace(self) except -1            # forgets a staged head
+    cdef int respond(self, int status, bytes body, bytes content_type) except -1
+    cdef void abort(self) noexcept
+    cdef size_t waiting(self) noexcept          # bytes of output not with the kernel yet
+    cdef int wait_output(self) except -1        # for an app thread: blocks while too much waits
+    cdef int want_drained(self) except -1       # for a loop: calls job.drained() when little waits
+
+    # -- the connection itself, for protocols that replace HTTP on it
+    cdef int take_over(self) except -1
+    cdef int raw_write(self, bytes data) except -1
+    cdef int raw_close(self) except -1

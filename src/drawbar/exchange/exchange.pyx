@@ -1,0 +1,220 @@
+# cython: language_level=3
+"""The seam between front and app: one request and its response in flight.
+
+Law: a gateway knows exchanges and never connections; an exchange speaks to one stream of its connection, whatever the
+protocol. The base class holds what every protocol shares: the request as offsets, the state of the response, the
+rules an app cannot break. Subclasses say how bytes go out.
+
+A request's head is only borrowed from the connection's buffer. Whoever needs it after handle() has returned, or after
+an app may have run, calls own_head() first.
+"""
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from drawbar.net.reactor cimport TURN_KEPT, Turn
+from drawbar.wire.head cimport FLAG_KEEP_ALIVE, Field, Head, MAX_FIELDS
+from drawbar.wire.tables cimport KNOWN_NONE, same_name
+
+from drawbar.exchange.forwarded import Client
+
+
+cdef uint64_t now_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <uint64_t>now.tv_sec * 1_000_000_000 + <uint64_t>now.tv_nsec
+
+
+cdef class Job:
+    """A gateway's side of an exchange: the call of its app, and what it hears meanwhile."""
+
+    cdef int run(self) except -1:
+        raise NotImplementedError("a job runs something")
+
+    cdef int body_arrived(self) except -1:
+        return 0
+
+    cdef int disconnected(self) except -1:
+        return 0
+
+    cdef int drained(self) except -1:
+        return 0
+
+    cdef int data_received(self, bytes data) except -1:
+        return 0
+
+    cdef int draining(self) except -1:
+        return 0
+
+
+cdef class Executor:
+    """Decides on which thread, and when, a job runs."""
+
+    cdef Turn submit(self, Job job) except *:
+        raise NotImplementedError("an executor runs jobs")
+
+
+cdef class Handler:
+    """Whoever takes an exchange next: an edge handler or an executor with its gateway."""
+
+    cdef Turn handle(self, Exchange exchange) except *:
+        raise NotImplementedError("a handler takes exchanges")
+
+
+cdef inline str _latin1(const char* data, size_t size):
+    return data[:size].decode("latin-1")
+
+
+cdef class Exchange:
+    """One request and its response in flight."""
+
+    def __dealloc__(self):
+        if self.owned is not NULL:
+            free(self.owned)
+
+    cdef int own_head(self) except -1:
+        """Copies the head out of the connection's buffer. Idempotent."""
+        cdef size_t table, text
+        cdef char* block
+        if self.owned is not NULL:
+            return 0
+        table = sizeof(Head) - (MAX_FIELDS - self.head.n_fields) * sizeof(Field)
+        text = self.head.size
+        block = <char*>malloc(table + text)
+        if block is NULL:
+            raise MemoryError()
+        memcpy(block, self.head, table)
+        memcpy(block + table, self.base, text)
+        self.owned = block
+        self.head = <Head*>block
+        self.base = block + table
+        return 0
+
+    # -- what a log line or a test asks; not for the hot path
+
+    @property
+    def method(self):
+        """The method as the client wrote it."""
+        return _latin1(self.base + self.head.method, self.head.method_size)
+
+    @property
+    def target(self):
+        """The request target as the client wrote it."""
+        return _latin1(self.base + self.head.target, self.head.target_size)
+
+    @property
+    def http_version(self):
+        """"1.1" or "1.0"."""
+        return "1.1" if self.head.minor else "1.0"
+
+    @property
+    def remote(self):
+        """The client: (address, port), behind trusted proxies the one they name; None for a bare Unix socket."""
+        return self.client().address
+
+    @property
+    def status_code(self):
+        """Status of the response, 0 while there is none."""
+        return self.status
+
+    @property
+    def body_bytes(self):
+        """Bytes of response body handed on so far."""
+        return self.written
+
+    @property
+    def complete(self):
+        """The response went out whole, as far as this side can tell."""
+        return self.response == RESPONSE_DONE and not self.gone
+
+    @property
+    def duration_ns(self):
+        """Nanoseconds from the request's first byte to its end here; 0 when it was not timed."""
+        return self.done_ns - self.accepted_ns if self.done_ns and self.accepted_ns else 0
+
+    def header(self, bytes name):
+        """Value of the first field of that lower-case name, or None."""
+        cdef int i
+        cdef Field* field
+        for i in range(self.head.n_fields):
+            field = &self.head.fields[i]
+            if field.name_size == len(name) and same_name(self.base + field.name, name, field.name_size):
+                return _latin1(self.base + field.value, field.value_size)
+        return None
+
+    cdef tuple peer(self):
+        return None
+
+    cdef tuple server(self):
+        return None
+
+    cdef str scheme(self):
+        return "http"
+
+    cdef bint secure_peer(self):
+        return False
+
+    cdef object client(self):
+        return Client(self.peer(), self.scheme(), None, None, None)
+
+    cdef int pull(self, size_t wanted) except -1:
+        return 0
+
+    cdef int resume_body(self) except -1:
+        return 0
+
+    cdef int begin(self, int status, const char* reason, size_t reason_size) except -1:
+        raise NotImplementedError
+
+    cdef int field(self, const char* name, size_t name_size, const char* value, size_t value_size) except -1:
+        raise NotImplementedError
+
+    cdef int write(self, object owner, const char* data, size_t size, bint last) except -1:
+        raise NotImplementedError
+
+    cdef int write_file(self, object owner, int fd, int64_t offset, int64_t size, bint last) except -1:
+        raise NotImplementedError
+
+    cdef int flush_head(self) except -1:
+        raise NotImplementedError
+
+    cdef int finish(self) except -1:
+        raise NotImplementedError
+
+    cdef int trailer(self, const char* name, size_t name_size, const char* value, size_t value_size) except -1:
+        raise NotImplementedError
+
+    cdef int informational(self, int status, list fields) except -1:
+        raise NotImplementedError
+
+    cdef int replace(self) except -1:
+        raise NotImplementedError
+
+    cdef int respond(self, int status, bytes body, bytes content_type) except -1:
+        """A whole response of ours, in place of what was staged."""
+        self.replace()
+        self.begin(status, NULL, 0)
+        self.field(b"Content-Type", 12, content_type, len(content_type))
+        return self.write(body, body, len(body), True)
+
+    cdef void abort(self) noexcept:
+        pass
+
+    cdef size_t waiting(self) noexcept:
+        return 0
+
+    cdef int wait_output(self) except -1:
+        return 0
+
+    cdef int want_drained(self) except -1:
+        return 0
+
+    cdef int take_over(self) except -1:
+        raise NotImplementedError
+
+    cdef int raw_write(self, bytes data) except -1:
+        raise NotImplementedError
+
+    cdef int raw_close(self) except -1:
+        raise NotImplementedError

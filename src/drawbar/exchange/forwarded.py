@@ -1,0 +1,151 @@
+"""Who the client is behind proxies: Forwarded (RFC 7239) and X-Forwarded-*, believed from listed peers only.
+
+Pure functions over text. A list of proxies is read from its right end, where the nearest proxy wrote, and only as far
+as trusted addresses go: everything further left may be the client's invention.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+Address = tuple[str, int]
+
+
+class Client(NamedTuple):
+    """What an app is told about the client. `None` for host, port and prefix: as the request itself says."""
+
+    address: Address | None
+    scheme: str
+    host: str | None
+    port: int | None
+    prefix: str | None
+
+
+class Networks:
+    """Peers whose word is believed: CIDRs, `unix` for every peer on a Unix socket, `*` for everybody.
+
+    Raises ValueError for an entry that is none of these.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self.everyone = False
+        self.unix = False
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for entry in entries:
+            if entry == "*":
+                self.everyone = self.unix = True
+            elif entry == "unix":
+                self.unix = True
+            else:
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
+
+    def trusts(self, host: str | None) -> bool:
+        """Whether a peer at that address is a trusted proxy; None is a peer on a Unix socket."""
+        if host is None:
+            return self.unix
+        if self.everyone:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)
+
+
+def _nodes(values: Sequence[str]) -> list[str]:
+    return [node.strip() for value in values for node in value.split(",") if node.strip()]
+
+
+def _parse_node(node: str) -> Address | None:
+    """`1.2.3.4`, `1.2.3.4:5`, `[::1]:5`, `::1`; None for `unknown`, `_hidden` and anything else."""
+    text = node.strip().strip('"')
+    port = 0
+    if text.startswith("["):
+        text, _, rest = text[1:].partition("]")
+        if rest.startswith(":") and rest[1:].isdigit():
+            port = int(rest[1:])
+    elif text.count(":") == 1:
+        text, _, rest = text.partition(":")
+        port = int(rest) if rest.isdigit() else 0
+    try:
+        return str(ipaddress.ip_address(text)), port if port < 65_536 else 0
+    except ValueError:
+        return None
+
+
+def _rightmost_untrusted(nodes: Sequence[str], peer: Address | None, networks: Networks) -> Address | None:
+    """The first address from the right that is no trusted proxy; the leftmost one when all are."""
+    found = peer
+    for node in reversed(nodes):
+        address = _parse_node(node)
+        if address is None:
+            return found
+        found = address
+        if not networks.trusts(address[0]):
+            return found
+    return found
+
+
+# RFC 7239 section 4: forwarded-pair = token "=" value; value = token / quoted-string
+_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*(?:;|$)')
+
+
+def _parse_forwarded(values: Sequence[str]) -> list[dict[str, str]]:
+    elements: list[dict[str, str]] = []
+    for value in values:
+        for element in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', value):
+            pairs = {
+                match[1].lower(): re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
+                for match in _PAIR.finditer(element)
+            }
+            if pairs:
+                elements.append(pairs)
+    return elements
+
+
+def _scheme(text: str | None, otherwise: str) -> str:
+    word = (text or "").strip().lower()
+    return {"http": "http", "https": "https", "ws": "http", "wss": "https"}.get(word, otherwise)
+
+
+def _last(values: Sequence[str]) -> str | None:
+    """What the nearest proxy said."""
+    nodes = _nodes(values)
+    return nodes[-1] if nodes else None
+
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?\Z")
+
+
+def client_of(peer: Address | None, scheme: str, networks: Networks, fields: dict[str, list[str]]) -> Client:
+    """The client a trusted `peer` speaks for.
+
+    fields: values by lower-case name of `forwarded` and the `x-forwarded-*` fields of the request. `Forwarded`, when
+    it is there, wins over all of them: mixing both lets a client complete one with the other.
+    """
+    forwarded = _parse_forwarded(fields.get("forwarded", ()))
+    if forwarded:
+        address = _rightmost_untrusted([element.get("for", "unknown") for element in forwarded], peer, networks)
+        nearest = forwarded[-1]
+        host = nearest.get("host")
+        return Client(
+            address,
+            _scheme(nearest.get("proto"), scheme),
+            host if host and _HOST.match(host) else None,
+            None,
+            None,
+        )
+    address = _rightmost_untrusted(_nodes(fields.get("x-forwarded-for", ())), peer, networks)
+    host = _last(fields.get("x-forwarded-host", ()))
+    port = _last(fields.get("x-forwarded-port", ()))
+    prefix = _last(fields.get("x-forwarded-prefix", ()))
+    return Client(
+        address,
+        _scheme(_last(fields.get("x-forwarded-proto", ())), scheme),
+        host if host and _HOST.match(host) else None,
+        int(port) if port and port.isdigit() and 0 < int(port) < 65_536 else None,
+        prefix.rstrip("/") if prefix and prefix.startswith("/") else None,
+    )

@@ -1,0 +1,699 @@
+# cython: language_level=3
+"""HTTP/1 connections of clients: the request side.
+
+Law: one state says what the next byte means (`State`); one stack frame at a time takes requests off a connection
+(`processing`). Bytes are parsed where they were read, in the reactor's shared buffer, and copied only when they must
+outlive the read: an incomplete head, a body, or requests behind the one being answered.
+
+While a handler has the exchange, the leader may have changed (Turn). So before a handler is called everything unread
+is in `input`, and after it returned only the connection's own fields are looked at.
+
+A response never waits for its client: what the socket does not take is queued, and the connection goes on when the
+queue is empty. A connection whose client may still be sending is shut down and read to its end before it is closed,
+because closing with unread bytes makes the kernel send a reset, which may overtake the response (RFC 9112 section 9.6).
+"""
+from libc.stddef cimport size_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memmove
+from drawbar.exchange.body cimport BodyStore
+from drawbar.exchange.exchange cimport (
+    Exchange, Handler, Job, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED, now_ns)
+from drawbar.exchange.http1_response cimport Http1Exchange, Http1Link
+from drawbar.exchange.policy cimport Policy
+from drawbar.net.output cimport output_bytes
+from drawbar.net.reactor cimport (
+    Connection, Connector, EPOLLIN, Reactor, SCRATCH_BYTES, TURN_KEPT, TURN_LOST, Turn)
+from drawbar.wire.body cimport (
+    BODY_DATA, BODY_END, BODY_LENGTH, BODY_NEED, BODY_NONE, BODY_REFUSED, BodyEvent, body_next, body_of_request)
+from drawbar.wire.head cimport (
+    FLAG_EXPECT_CONTINUE, FLAG_KEEP_ALIVE, Field, HEAD_DONE, HEAD_PARTIAL, HEAD_REFUSED, Head, MAX_FIELDS, Progress,
+    head_reset, parse_request_head)
+from drawbar.wire.tables cimport (
+    KNOWN_FORWARDED, KNOWN_X_FORWARDED_FOR, METHOD_CONNECT, reason_phrase)
+from drawbar.wire.writer cimport buffer_free, buffer_put, buffer_reserve
+
+from drawbar.exchange.errors import BodyError, ClientDisconnected
+from drawbar.exchange.forwarded import Client, client_of
+
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    enum:
+        POLLIN
+    int poll(pollfd* fds, unsigned long n, int timeout_ms)
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct linger:
+        int l_onoff
+        int l_linger
+    enum:
+        SOL_SOCKET
+        SO_LINGER
+    int setsockopt(int fd, int level, int option, const void* value, unsigned int size)
+
+
+cdef bytes _excerpt(const char* data, size_t size, size_t start):
+    """The offending bytes, for the log."""
+    if start >= size:
+        return b""
+    return data[start:start + min(<size_t>EXCERPT_BYTES, size - start)]
+
+
+cdef class Http1Connector(Connector):
+    """Connections of one listener: what they are allowed and who answers.
+
+    scheme: "http" or "https". server: (host, port), or (path, None) for a Unix socket.
+    """
+
+    def __init__(self, Policy policy, Handler handler, str scheme="http", tuple server=("", 0)):
+        self.policy = policy
+        self.handler = handler
+        self.scheme = scheme
+        self.server = server
+
+    cdef Connection connect(self, Reactor reactor, int fd):
+        cdef Http1Connection connection = Http1Connection.__new__(Http1Connection)
+        connection.reactor = reactor
+        connection.site = self
+        connection.trusted = -1
+        return connection
+
+
+cdef class Http1Connection(Http1Link):
+    """One client's connection."""
+
+    def __dealloc__(self):
+        buffer_free(&self.input)
+        if self.partial is not NULL:
+            free(self.partial)
+
+    cdef int start(self, uint32_t events) except -1:
+        self.set_timeout(self.site.policy.head_timeout_ms)
+        return self.reactor.add(self, events)
+
+    # -- reading
+
+    cdef Turn on_readable(self) except *:
+        cdef ssize_t n
+        cdef Buffer* buffer = &self.input
+        if self.state == H1_RUN or self.processing or self.state == H1_RAW:
+            return self._read_running()
+        if self.state >= H1_CLOSING:
+            self._read_linger()
+            return TURN_KEPT
+        if buffer.size == 0:
+            n = self.receive(self.reactor.scratch, SCRATCH_BYTES)
+            if n <= 0:
+                return self._no_bytes(n)
+            return self._process(self.reactor.scratch, n)
+        if self.input_start > 0:
+            memmove(buffer.data, buffer.data + self.input_start, buffer.size - self.input_start)
+            buffer.size -= self.input_start
+            self.input_start = 0
+        buffer_reserve(buffer, 8_192)
+        n = self.receive(buffer.data + buffer.size, buffer.capacity - buffer.size)
+        if n <= 0:
+            return self._no_bytes(n)
+        buffer.size += n
+        return self._process(buffer.data, buffer.size)
+
+    cdef Turn on_resume(self) except *:
+        """The answer was completed by another thread, and there is more input to take."""
+        if self.processing or self.state not in (H1_HEAD, H1_DISCARD):
+            return TURN_KEPT
+        return self._process(self.input.data + self.input_start, self.input.size - self.input_start)
+
+    cdef Turn _no_bytes(self, ssize_t n) except *:
+        """End of stream (0), nothing there after all (-1), or a broken connection (-2), between or inside requests."""
+        if n == -1:
+            return TURN_KEPT
+        if n == -2 or self.state == H1_HEAD or self.state == H1_DISCARD:
+            # RFC 9112 section 8: an incomplete head is nobody's request.
+            if n == 0 and self.output.head is not NULL:
+                self.half_closed = True
+                self.state = H1_CLOSING
+                self.want(False)
+                return TURN_KEPT
+            self.close()
+            self._lost_client()
+            return TURN_KEPT
+        self.half_closed = True
+        self.want(False)
+        self._refuse(400, b"the client closed before the end of the body", b"")
+        return TURN_KEPT
+
+    cdef int _keep(self, const char* data, size_t size) except -1:
+        """Makes `input` hold exactly these unread bytes, which may lie in it or in the shared buffer."""
+        cdef Buffer* buffer = &self.input
+        self.more_input = size > 0
+        if size == 0:
+            if buffer.data is not NULL:
+                buffer_free(buffer)
+            self.input_start = 0
+            return 0
+        if buffer.data is not NULL and buffer.data <= data <= buffer.data + buffer.size:
+            self.input_start = data - buffer.data
+            return 0
+        buffer.size = 0
+        self.input_start = 0
+        return buffer_put(buffer, data, size)
+
+    cdef Turn _process(self, const char* data, size_t size) except *:
+        """Takes as many requests as there are whole ones. `data` is everything unread."""
+        cdef Http1Exchange exchange
+        cdef size_t used
+        cdef Turn turn
+        self.processing = True
+        try:
+            while True:
+                if self.state == H1_HEAD:
+                    if size == 0:
+                        break
+                    used = self._read_head(data, size)
+                    data += used
+                    size -= used
+                    if used == 0 or self.state != H1_RUN and self.state != H1_BODY:
+                        break
+                if self.state == H1_BODY or self.state == H1_DISCARD or (
+                        self.state == H1_RUN and self.exchange.body is not None and not self.exchange.body.complete):
+                    used = self._feed(data, size)
+                    data += used
+                    size -= used
+                if self.state == H1_HEAD:
+                    continue
+                if self.state != H1_RUN:
+                    break
+                exchange = self.exchange
+                self._keep(data, size)
+                turn = self.site.handler.handle(exchange)
+                if turn == TURN_LOST:
+                    self.processing = False
+                    self._settle()
+                    return TURN_LOST
+                data = self.input.data + self.input_start
+                size = self.input.size - self.input_start
+                if self.state == H1_RUN or self.closed:
+                    break
+        finally:
+            self.processing = False
+        if self.closed:
+            return TURN_KEPT
+        if self.state == H1_HEAD or self.state == H1_BODY:
+            self._keep(data, size)
+        self.flush()
+        if self.half_closed and self.state == H1_HEAD and not self.closed:
+            self._close_politely()
+        return TURN_KEPT
+
+    cdef int _settle(self) except -1:
+        """After an answer that this frame's thread completed without leading: others take the next request."""
+        if self.closed:
+            return 0
+        self.flush()
+        if self.closed:
+            return 0
+        if self.state == H1_HEAD or self.state == H1_DISCARD:
+            if self.more_input or self.state == H1_DISCARD:
+                self.reactor.defer(self)
+            elif self.half_closed:
+                return self._close_politely()
+            if not self.half_closed:
+                self.want(True)
+        return 0
+
+    # -- heads
+
+    cdef size_t _read_head(self, const char* data, size_t size) except? 0:
+        """Bytes of the head at `data`, with its exchange made; 0 when it is not whole yet or refused."""
+        cdef Head* head = self.partial
+        cdef Policy policy = self.site.policy
+        cdef Progress progress
+        if head is NULL:
+            head = &self.site.head
+            head_reset(head)
+        progress = parse_request_head(head, data, size, &policy.head)
+        if progress == HEAD_DONE:
+            self._admit(head, data, size)
+            return head.size if self.state == H1_RUN or self.state == H1_BODY else 0
+        if progress == HEAD_REFUSED:
+            self._refuse(head.error, head.why, _excerpt(data, size, head.error_at))
+            return 0
+        self._keep_partial(data, size)
+        return 0
+
+    cdef int _keep_partial(self, const char* data, size_t size) except -1:
+        cdef size_t table = sizeof(Head) - (MAX_FIELDS - self.site.policy.head.fields) * sizeof(Field)
+        if self.partial is NULL:
+            self.partial = <Head*>malloc(table)
+            if self.partial is NULL:
+                raise MemoryError()
+            memcpy(self.partial, &self.site.head, table)
+            # The whole head must come in this time, not each of its bytes.
+            self.set_timeout(self.site.policy.head_timeout_ms)
+        return 0
+
+    cdef int _admit(self, Head* head, const char* data, size_t size) except -1:
+        """Makes the exchange of a complete head, or refuses it."""
+        cdef Policy policy = self.site.policy
+        cdef Http1Exchange exchange = Http1Exchange.__new__(Http1Exchange)
+        cdef int refused
+        exchange.policy = policy
+        exchange.link = self
+        exchange.head = head
+        exchange.base = data
+        exchange.method_id = head.method_id
+        exchange.minor = head.minor
+        exchange.flags = head.flags
+        exchange.declared = -1
+        if policy.on_complete is not None:
+            exchange.accepted_ns = now_ns()
+        self.requests += 1
+        exchange.keep_open = head.flags & FLAG_KEEP_ALIVE and (
+            policy.keepalive_requests == 0 or self.requests < policy.keepalive_requests)
+        refused = body_of_request(&exchange.decoder, head, &policy.body)
+        if refused:
+            return self._refuse(refused, exchange.decoder.why, b"")
+        if head.method_id == METHOD_CONNECT:
+            return self._refuse(501, b"CONNECT asks for a tunnel, and this is no proxy", b"")
+        if self.partial is not NULL or policy.on_complete is not None:
+            exchange.own_head()
+            if self.partial is not NULL:
+                free(self.partial)
+                self.partial = NULL
+        if exchange.decoder.kind == BODY_NONE:
+            self.timer.deadline = 0xffffffff
+            self.state = H1_RUN
+        else:
+            exchange.expects = head.flags & FLAG_EXPECT_CONTINUE
+            if self.site.handler.streams or exchange.expects:
+                exchange.body = BodyStore(<size_t>-1 if self.site.handler.streams else policy.body_memory_bytes,
+                                          policy.temp_dir)
+                self.timer.deadline = 0xffffffff
+                self.state = H1_RUN
+            else:
+                exchange.own_head()
+                exchange.body = BodyStore(policy.body_memory_bytes, policy.temp_dir)
+                self.set_timeout(policy.body_timeout_ms)
+                self.state = H1_BODY
+        self.exchange = exchange
+        return 0
+
+    # -- bodies
+
+    cdef ssize_t _feed(self, const char* data, size_t size) except -1:
+        """Decodes body bytes; how many were taken. Moves the state on at the body's end."""
+        cdef Http1Exchange exchange = self.exchange
+        cdef size_t used = 0
+        cdef BodyEvent event
+        while True:
+            event = body_next(&exchange.decoder, data + used, size - used, &self.site.policy.body)
+            used += exchange.decoder.consumed
+            if event == BODY_DATA:
+                if self.state == H1_DISCARD:
+                    self.discarded += exchange.decoder.slice_size
+                    if self.discarded > DISCARD_BYTES:
+                        self._close_politely()
+                        return used
+                    continue
+                try:
+                    exchange.body.append(exchange.decoder.slice, exchange.decoder.slice_size)
+                except OSError as error:
+                    self.reactor.report(error)
+                    self._body_failed(503, b"there is no room to buffer the request's body")
+                    return used
+            elif event == BODY_NEED:
+                if self.state == H1_BODY:
+                    self.set_timeout(self.site.policy.body_timeout_ms)
+                return used
+            elif event == BODY_END:
+                if self.state == H1_DISCARD:
+                    self.exchange = None
+                    self.state = H1_HEAD
+                    self._idle()
+                else:
+                    exchange.body.complete = True
+                    exchange.expects = False
+                    if self.state == H1_BODY:
+                        self.timer.deadline = 0xffffffff
+                        self.state = H1_RUN
+                return used
+            else:
+                self._body_failed(exchange.decoder.error, exchange.decoder.why)
+                return used
+
+    cdef int _body_failed(self, int status, const char* why) except -1:
+        """The body will not come whole: a refusal when its app was not called yet, else the app's to know."""
+        cdef Http1Exchange exchange = self.exchange
+        if self.state == H1_DISCARD:
+            return self._close_politely()
+        if self.state == H1_BODY:
+            return self._refuse(status, why, b"")
+        exchange.keep_open = False
+        exchange.body.error = BodyError(status, why.decode())
+        self.lingers = True
+        if self.site.policy.on_refused is not None:
+            self.site.policy.on_refused(self.peer_name(), status, exchange.body.error.why, b"")
+        if exchange.job is not None:
+            exchange.job.body_arrived()
+        return 0
+
+    cdef Turn _read_running(self) except *:
+        """Bytes while an app has the exchange: more of its body, the next request, or the client's end."""
+        cdef Http1Exchange exchange = self.exchange
+        cdef BodyStore body
+        cdef ssize_t n
+        cdef size_t used
+        if self.pulling or self.half_closed:
+            self.want(False)
+            return TURN_KEPT
+        body = exchange.body if exchange is not None else None
+        if self.input.size - self.input_start >= READ_AHEAD_BYTES or (
+                body is not None and body.pending() >= BODY_AHEAD_BYTES) or (
+                # Without streaming the body is the app thread's to read; 100 Continue may not even be sent.
+                body is not None and not body.complete and not self.site.handler.streams):
+            self.want(False)
+            return TURN_KEPT
+        n = self.receive(self.reactor.scratch, SCRATCH_BYTES)
+        if n == -1:
+            return TURN_KEPT
+        if n <= 0:
+            self.half_closed = True
+            if n == -2:
+                self.close()
+            else:
+                self.want(False)
+            self._lost_client()
+            return TURN_KEPT
+        if self.state == H1_RAW:
+            exchange.job.data_received(self.reactor.scratch[:n])
+            return TURN_KEPT
+        used = 0
+        if body is not None and not body.complete and body.error is None:
+            used = self._feed(self.reactor.scratch, n)
+            if not body.complete:
+                self.set_timeout(self.site.policy.body_timeout_ms)
+            else:
+                self.clear_timeout()
+        if used < <size_t>n:
+            buffer_put(&self.input, self.reactor.scratch + used, n - used)
+            self.more_input = True
+        if used > 0 and exchange.job is not None:
+            exchange.job.body_arrived()
+        return TURN_KEPT
+
+    cdef int _lost_client(self) except -1:
+        """The client's stream ended, or the connection broke, with an exchange in flight."""
+        cdef Http1Exchange exchange = self.exchange
+        if exchange is None or exchange.response >= RESPONSE_DONE:
+            return 0
+        if self.closed:
+            exchange.gone = True
+        if exchange.body is not None and not exchange.body.complete and exchange.body.error is None:
+            exchange.body.error = BodyError(400, "the client closed before the end of the body")
+        if exchange.job is None:
+            return 0
+        if self.state == H1_RAW:
+            return exchange.job.data_received(b"")
+        return exchange.job.disconnected()
+
+    cdef int resume_body(self, Http1Exchange exchange) except -1:
+        exchange.send_continue()
+        if not self.half_closed and exchange.body is not None and not exchange.body.complete and (
+                exchange.body.pending() < BODY_AHEAD_BYTES):
+            self.set_timeout(self.site.policy.body_timeout_ms)
+            return self.want(True)
+        return 0
+
+    cdef int pull(self, Http1Exchange exchange, size_t wanted) except -1:
+        """Reads the body on the calling app thread. BodyError when it cannot be had."""
+        cdef BodyStore body = exchange.body
+        cdef char* room
+        if body.complete or body.pending() >= wanted:
+            return 0
+        if body.error is not None:
+            raise body.error
+        exchange.send_continue()
+        room = <char*>malloc(SCRATCH_BYTES)
+        if room is NULL:
+            raise MemoryError()
+        self.pulling = True
+        self.want(False)
+        try:
+            while not body.complete and body.error is None and body.pending() < wanted:
+                self._pull_once(room)
+        finally:
+            self.pulling = False
+            free(room)
+            if not self.closed and not self.half_closed and body.complete:
+                self.want(True)
+        if body.error is not None:
+            raise body.error
+        return 0
+
+    cdef int _pull_once(self, char* room) except -1:
+        cdef pollfd entry
+        cdef int ready
+        cdef ssize_t n, used
+        cdef int timeout = <int>self.site.policy.body_timeout_ms if self.site.policy.body_timeout_ms else -1
+        entry.fd = self.fd
+        entry.events = POLLIN
+        with nogil:
+            ready = poll(&entry, 1, timeout)
+        if ready == 0:
+            return self._body_failed(408, b"the body did not come in time")
+        n = self.receive(room, SCRATCH_BYTES)
+        if n == -1:
+            return 0
+        if n <= 0:
+            self.half_closed = True
+            if n == -2:
+                self.close()
+            return self._lost_client()
+        used = self._feed(room, n)
+        if used < n:
+            buffer_put(&self.input, room + used, n - used)
+            self.more_input = True
+        return 0
+
+    # -- ends
+
+    cdef int response_done(self) except -1:
+        """The exchange's answer is complete or broken off: what becomes of the connection."""
+        cdef Http1Exchange exchange = self.exchange
+        cdef BodyStore body = exchange.body
+        exchange.head = exchange.head if exchange.owned is not NULL else NULL
+        if self.site.policy.on_complete is not None:
+            exchange.done_ns = now_ns()
+            exchange.gone = exchange.gone or exchange.response == RESPONSE_ABORTED
+            self.site.policy.on_complete(exchange)
+        if self.closed:
+            self.exchange = None
+            return 0
+        if exchange.response == RESPONSE_ABORTED:
+            self._break_off(exchange)
+            return 0
+        if not exchange.keep_open or self.reactor.draining:
+            if body is not None and not body.complete:
+                self.lingers = True
+            self.exchange = None
+            return self._close_politely()
+        if body is not None and not body.complete:
+            if exchange.decoder.kind == BODY_LENGTH and exchange.decoder.left > DISCARD_BYTES:
+                self.exchange = None
+                self.lingers = True
+                return self._close_politely()
+            self.discarded = 0
+            self.state = H1_DISCARD
+            self.set_timeout(self.site.policy.body_timeout_ms)
+        else:
+            self.exchange = None
+            self.state = H1_HEAD
+        if not self.processing:
+            return self._settle()
+        if self.output.head is NULL:
+            self._idle()
+        if not self.interest & <uint32_t>EPOLLIN and not self.half_closed:
+            self.want(True)
+        return 0
+
+    cdef int _break_off(self, Http1Exchange exchange) except -1:
+        """Ends a response so that its client sees it is not whole."""
+        cdef linger reset
+        self.exchange = None
+        if exchange.response == RESPONSE_ABORTED and not exchange.chunked and exchange.declared < 0:
+            # Only a reset tells the end of a body that ends by closing from its middle.
+            reset.l_onoff = 1
+            reset.l_linger = 0
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+            self.close()
+            return 0
+        self.lingers = True
+        return self._close_politely()
+
+    cdef int _idle(self) except -1:
+        """Everything is answered and sent: waits for the next request."""
+        if self.reactor.draining:
+            return self._close_politely()
+        self.set_timeout(self.site.policy.keepalive_timeout_ms)
+        return 0
+
+    cdef int on_flushed(self) except -1:
+        cdef Job job
+        if self.state == H1_HEAD:
+            if self.partial is NULL:
+                self.set_timeout(self.site.policy.keepalive_timeout_ms)
+        elif self.state == H1_CLOSING:
+            return self._close_politely()
+        elif self.state == H1_RUN or self.state == H1_RAW:
+            if self.exchange is not None and (self.exchange.body is None or self.exchange.body.complete):
+                self.clear_timeout()
+            self.on_progress()
+        return 0
+
+    cdef int on_progress(self) except -1:
+        if self.output.waiting > 0:
+            self.set_timeout(self.site.policy.send_timeout_ms)
+        if self.notify_drained and self.output.waiting <= self.site.policy.output_low_bytes:
+            self.notify_drained = False
+            if self.exchange is not None and self.exchange.job is not None:
+                self.exchange.job.drained()
+        return 0
+
+    cdef int on_broken(self, int error) except -1:
+        return self._lost_client()
+
+    cdef int on_timeout(self) except -1:
+        if self.state == H1_HEAD and self.partial is not NULL:
+            return self._refuse(408, b"the head of the request did not come in time", b"")
+        if self.state == H1_BODY:
+            return self._refuse(408, b"the body of the request did not come in time", b"")
+        if self.state == H1_HEAD and self.output.head is NULL:
+            return self._close_politely()
+        if self.state == H1_RUN and self.output.head is NULL:
+            if self.exchange.body is not None and not self.exchange.body.complete and (
+                    self.interest & <uint32_t>EPOLLIN):
+                return self._body_failed(408, b"the body of the request did not come in time")
+            return 0
+        if self.state == H1_RAW and self.output.head is NULL:
+            return 0
+        # A client that reads nothing, or one that does not close.
+        self.close()
+        return self._lost_client()
+
+    cdef int on_drain(self) except -1:
+        if self.state == H1_HEAD and self.partial is NULL:
+            self.set_timeout(DRAIN_IDLE_MS)
+        elif self.state == H1_RAW and self.exchange is not None and self.exchange.job is not None:
+            self.exchange.job.draining()
+        elif self.exchange is not None:
+            self.exchange.keep_open = False
+        return 0
+
+    cdef int _close_politely(self) except -1:
+        """Sends what is queued, then our FIN, and closes when the client has nothing more to say."""
+        if self.closed:
+            return 0
+        self.state = H1_CLOSING
+        if self.output.head is not NULL:
+            self.set_timeout(self.site.policy.send_timeout_ms)
+            self.flush()
+            return 0
+        self._keep(NULL, 0)
+        if self.half_closed or not (self.lingers or self.reactor.draining or self.more_input):
+            self.close()
+            return 0
+        self.shut_down_writing()
+        self.state = H1_LINGER
+        self.discarded = 0
+        self.set_timeout(self.site.policy.linger_timeout_ms)
+        return self.want(True)
+
+    cdef int _read_linger(self) except -1:
+        """What comes after the end is read away, within bounds, until the client's FIN."""
+        cdef ssize_t n
+        if self.state == H1_CLOSING:
+            if self.lingers:
+                # Keeps the window open for a client that sends all before it reads.
+                n = self.receive(self.reactor.scratch, SCRATCH_BYTES)
+                if n > 0:
+                    self.discarded += <uint32_t>n
+                    if self.discarded <= LINGER_BYTES:
+                        return 0
+            return self.want(False)
+        n = self.receive(self.reactor.scratch, SCRATCH_BYTES)
+        if n == -1:
+            return 0
+        if n > 0:
+            self.discarded += <uint32_t>n
+            if self.discarded <= LINGER_BYTES:
+                return 0
+        self.close()
+        return 0
+
+    cdef int _refuse(self, int status, const char* why, bytes offending) except -1:
+        """Answers a request no app will see, and closes: where its end lies is in doubt."""
+        cdef bytes body, head
+        if self.site.policy.on_refused is not None:
+            self.site.policy.on_refused(self.peer_name(), status, why.decode(), offending)
+        body = b"%d %s\n\n%s\n" % (status, reason_phrase(status), why)
+        self.site.policy.refresh_date()
+        head = (b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%s"
+                b"Connection: close\r\n\r\n"
+                % (status, reason_phrase(status), len(body), self.site.policy.date[:self.site.policy.date_size]))
+        self.exchange = None
+        if self.partial is not NULL:
+            free(self.partial)
+            self.partial = NULL
+        self.lingers = True
+        output_bytes(&self.output, &self.reactor.pool, None, head + body, len(head) + len(body))
+        return self._close_politely()
+
+    # -- the connection itself
+
+    cdef int start_raw(self, Http1Exchange exchange) except -1:
+        cdef bytes rest = b""
+        self.state = H1_RAW
+        self.clear_timeout()
+        if self.more_input:
+            rest = self.input.data[self.input_start:self.input.size]
+            self._keep(NULL, 0)
+        if not self.half_closed:
+            self.want(True)
+        if rest:
+            exchange.job.data_received(rest)
+        return 0
+
+    # -- who is it
+
+    cdef bint is_trusted(self):
+        if self.trusted < 0:
+            self.trusted = 0
+            if self.site.policy.networks is not None:
+                name = self.peer_name()
+                self.trusted = self.site.policy.networks.trusts(name[0] if name is not None else None)
+        return self.trusted
+
+    cdef object client_of(self, Http1Exchange exchange):
+        cdef int i
+        cdef Field* field
+        cdef dict fields = {}
+        peer = self.peer_name()
+        for i in range(exchange.head.n_fields):
+            field = &exchange.head.fields[i]
+            if KNOWN_X_FORWARDED_FOR <= field.known <= KNOWN_FORWARDED:
+                name = exchange.base[field.name:field.name + field.name_size].decode("latin-1").lower()
+                fields.setdefault(name, []).append(
+                    exchange.base[field.value:field.value + field.value_size].decode("latin-1"))
+        if not fields or not self.is_trusted():
+            return Client(peer, self.site.scheme, None, None, None)
+        return client_of(peer, self.site.scheme, self.site.policy.networks, fields)
+
+    cdef tuple server_name(self):
+        return self.site.server
+
+    cdef str scheme_name(self):
+        return self.site.scheme
