@@ -1,6 +1,6 @@
 """Upload with progress, measured on the server: it reads while the browser still sends.
 
-Run it:  drawbar run --chdir examples upload:app --stream-input --body-limit 0      then open http://127.0.0.1:8000/
+Run it:  drawbar run --chdir examples upload:app --stream-input --limit-body-bytes 0      then open http://127.0.0.1:8000/
 
 By default a whole body is received, to memory or a temporary file, before a WSGI application is called: a slow client
 then costs no thread. `--stream-input` calls it at once, which is what a progress bar fed by the server wants.

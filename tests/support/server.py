@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Generous: a build that traces every line is many times slower, and a deadline is not what these tests are about.
 PATIENCE_S = 60.0
 
-STARTED = re.compile(r"serving (?P<name>\S+) \((?P<interface>\w+)\) on (?P<listeners>.+)")
+STARTED = re.compile(r"serving (?P<name>\S+)(?: \((?P<interface>\w+)\))? on (?P<listeners>.+)")
 TCP = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]]+\]|[^:/\s,]+):(?P<port>\d+)")
 
 
@@ -109,7 +109,7 @@ class Server:
     def wait_until_ready(self) -> None:
         """Returns once the start-up line is there; what it says is then known."""
         started = self.log.wait_for(STARTED)
-        self.interface = started["interface"]
+        self.interface = started["interface"] or ""
         found = list(TCP.finditer(started["listeners"]))
         self.ports = [int(listener["port"]) for listener in found]
         if found:
