@@ -99,6 +99,8 @@ def judge(app: Any) -> Verdict:
         if signature.takes(3):
             return Verdict("asgi")
         return Verdict(None, f"it is async and takes {counted(signature)}; {ASGI_FORM}")
+    if signature.least == 0 and signature.most < UNBOUNDED:
+        return Verdict(None, "it needs no arguments; if it returns the application, add --factory")
     if signature.takes(2):
         return Verdict("wsgi")
     if signature.takes(3):
@@ -109,8 +111,6 @@ def judge(app: Any) -> Verdict:
             "it takes one argument, as ASGI 2 applications do; Drawbar serves ASGI 3: "
             "wrap it in asgiref.compatibility.guarantee_single_callable",
         )
-    if signature.takes(0):
-        return Verdict(None, "it takes no arguments; if it returns the application, add --factory")
     return Verdict(None, f"it takes {counted(signature)}; {WSGI_FORM}, {ASGI_FORM}")
 
 
