@@ -49,12 +49,11 @@ UNIX_PEERS = Network(b"", 1)
 
 
 def pack_address(text: str) -> bytes | None:
-    """An IP address in network byte order, an IPv4 one mapped into IPv6 as 4 bytes; None when `text` is none."""
+    """An IP address in network byte order, 4 or 16 bytes; None when `text` is none."""
     try:
-        packed = inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except (OSError, ValueError):  # ValueError: a NUL inside, or a character outside ASCII
         return None
-    return packed[12:] if packed.startswith(MAPPED_IPV4) and len(packed) == 16 else packed
 
 
 def parse_network(raw: object) -> Network:
@@ -69,14 +68,20 @@ def parse_network(raw: object) -> Network:
     if address is None:
         raise ValueError(f"{text!r} is not a network; {FORMS}")
     width = len(address) * 8
-    if not slash:
-        return Network(address, width)
+    length = length if slash else str(width)
     if not (length.isascii() and length.isdigit() and len(length) < 4 and int(length) <= width):
         raise ValueError(f"{text!r} has no valid prefix length; write a number from 0 to {width} after the slash")
-    bits = int(length)
-    network = (int.from_bytes(address) >> (width - bits) << (width - bits)).to_bytes(width // 8)
-    if network != address:
-        raise ValueError(f"{text!r} has bits set behind its prefix; write {Network(network, bits)}")
+    return network_of(address, int(length), text)
+
+
+def network_of(address: bytes, bits: int, text: str) -> Network:
+    """The network written `text`, one of mapped addresses as the IPv4 network it maps."""
+    width = len(address) * 8
+    masked = (int.from_bytes(address) >> (width - bits) << (width - bits)).to_bytes(width // 8)
+    if masked != address:
+        raise ValueError(f"{text!r} has bits set behind its prefix; write {Network(masked, bits)}")
+    if width == 128 and bits >= 96 and address.startswith(MAPPED_IPV4):
+        return Network(address[12:], bits - 96)
     return Network(address, bits)
 
 

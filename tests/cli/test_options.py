@@ -1,0 +1,79 @@
+"""Options made from settings, and the help they give."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from drawbar.cli import program
+from drawbar.cli.options import ARGUMENTS, ConfigCommand, SettingOption, describe, given_options
+from drawbar.config.settings import SETTINGS, Setting, sections
+
+OPTIONS = [setting for setting in SETTINGS if setting.key not in ARGUMENTS]
+BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+def parse(*arguments: str) -> dict[str, object]:
+    """What a command with all options takes these arguments for."""
+    return given_options(ConfigCommand("test").make_context("test", list(arguments)))
+
+
+def test_nothing_given() -> None:
+    assert parse() == {}
+
+
+def test_an_option_that_may_be_repeated() -> None:
+    assert parse("--bind", ":80", "--bind", "unix:/a,:81") == {"server.bind": ":80,unix:/a,:81"}
+
+
+def test_the_last_of_others_counts() -> None:
+    assert parse("--workers", "2", "--workers=3") == {"server.workers": "3"}
+
+
+def test_flags_and_their_opposites() -> None:
+    assert parse("--reload", "--no-websocket-compression") == {"server.reload": True, "websocket.compression": False}
+
+
+def test_an_empty_value_is_given() -> None:
+    assert parse("--server-header", "", "--trusted-proxies", "") == {"server.server_header": "", "proxy.trusted": ""}
+
+
+@pytest.mark.parametrize("setting", OPTIONS, ids=[setting.key for setting in OPTIONS])
+def test_every_setting_has_an_option(setting: Setting) -> None:
+    arguments = [f"--{setting.option}"] if setting.is_flag else [f"--{setting.option}", setting.show(setting.default)]
+    given = parse(*arguments)
+    assert list(given) == [setting.key]
+    assert setting.is_flag or setting.parse(given[setting.key]) == setting.default
+
+
+def test_a_description_says_what_else_to_know() -> None:
+    assert describe(BY_KEY["limits.fields"]) == (
+        "Header fields of a request, and trailer fields of a body. Past it: 431, and the connection is closed. "
+        "[from 1 to 256; default: 100]"
+    )
+    assert describe(BY_KEY["app.chdir"]) == "Directory to change to before the application is imported."
+    assert "Takes one of forwarded, x-forwarded-for," in describe(BY_KEY["proxy.headers"])
+
+
+@pytest.mark.parametrize("command", ["run", "dev", "check"])
+def test_help_shows_every_option_in_its_section_within_its_columns(command: str) -> None:
+    result = CliRunner().invoke(program, [command, "--help"], terminal_width=None, env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    heads = [line for line in lines if line.startswith("[")]
+    assert [head.split("]")[0][1:] for head in heads] == list(sections())
+    for setting in OPTIONS:
+        (line,) = [line for line in lines if line.lstrip().startswith((f"--{setting.option} ", f"--{setting.option}/"))]
+        above = [head for head in lines[: lines.index(line)] if head in heads]
+        assert above[-1].startswith(f"[{setting.section}]")
+
+
+def test_an_option_knows_its_setting() -> None:
+    (option,) = [
+        param
+        for param in ConfigCommand("test").params
+        if isinstance(param, SettingOption) and param.setting.key == "app.threads"
+    ]
+    record = option.get_help_record(click.Context(ConfigCommand("test")))
+    assert record[0] == "--threads N|MIN:MAX"
+    assert record[1].endswith("[default: 1:8]")

@@ -1,0 +1,17 @@
+"""What starting a server costs in modules loaded."""
+
+import subprocess
+import sys
+
+# asyncio alone is 12 MB, and each of the others is of use only to some servers or after a mistake.
+HEAVY = ("asyncio", "rich", "tomllib", "difflib", "ipaddress", "logging", "json", "tempfile", "traceback")
+
+
+def test_starting_a_server_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, drawbar.cli, drawbar.gateways.target, drawbar.config.sources;"
+        "drawbar.config.sources.load({}, {});"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
