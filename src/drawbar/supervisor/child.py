@@ -1,0 +1,146 @@
+"""From fork to exit: what a child of the master does around the work it was forked for.
+
+A child holds nothing of the master but the listeners and the log: its signals are reset before they are let in, the
+master's pipes are closed, and it asks the kernel for SIGTERM when the master dies. It never returns into the
+master's code and never runs the master's `finally`: it leaves by os._exit.
+
+The random module reseeds itself in a forked child (os.register_at_fork); a test holds it to that.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, NoReturn
+
+from drawbar.config import OperatorError
+from drawbar.supervisor.logs import Log
+from drawbar.supervisor.process import signal_on_parent_death
+from drawbar.supervisor.signals import block_signals, reset_signals, restore_signals
+from drawbar.supervisor.title import set_title
+
+READY = "ready"
+FAILED = "failed: "
+
+REPORT_BYTES = 4000
+"""Longest report. Below PIPE_BUF (pipe(7)), so that a line arrives whole and unmixed."""
+
+EXIT_BROKEN = 1
+EXIT_OPERATOR = 2
+
+Report = Callable[[str], None]
+"""Tells the master something in one line."""
+
+
+class Role(NamedTuple):
+    """What a child is for."""
+
+    title: str
+    comm: str
+    work: Callable[[Report], int]
+    """Runs until told to stop, and returns the exit code."""
+
+
+class Spawned(NamedTuple):
+    """A child that was just forked, and the end of the pipe its reports come from."""
+
+    pid: int
+    reports: int
+
+
+def spawn(role: Role, log: Log, private: Iterable[int]) -> Spawned:
+    """Forks a child for `role`; `private` are the master's descriptors that are none of its business.
+
+    Raises OSError when the system gives no process or no pipe.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    master = os.getpid()
+    mask = block_signals()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(role, log, [*private, reader], writer, master, mask)
+    except OSError:
+        os.close(reader)
+        raise
+    finally:
+        restore_signals(mask)
+        os.close(writer)
+    os.set_blocking(reader, False)
+    return Spawned(pid, reader)
+
+
+def _live(role: Role, log: Log, private: list[int], writer: int, master: int, mask: Iterable[int]) -> NoReturn:
+    code = EXIT_BROKEN
+    try:
+        _settle(role, private, master, mask)
+        code = _work(role, log, Reporter(writer))
+    except BaseException as error:
+        log.traceback("error", error)
+    finally:
+        os._exit(code)
+
+
+def _settle(role: Role, private: list[int], master: int, mask: Iterable[int]) -> None:
+    signal_on_parent_death(signal.SIGTERM)
+    if os.getppid() != master:
+        os._exit(EXIT_BROKEN)
+    reset_signals()
+    for descriptor in private:
+        os.close(descriptor)
+    restore_signals(mask)
+    set_title(role.title, role.comm)
+
+
+def _work(role: Role, log: Log, reporter: "Reporter") -> int:
+    try:
+        code = role.work(reporter)
+    except BaseException as error:
+        code = _fail(error, log, reporter)
+    # The application's own farewells (flushing metrics, removing files): os._exit would skip them.
+    import atexit
+
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    return code
+
+
+def _fail(error: BaseException, log: Log, reporter: "Reporter") -> int:
+    """A child that could not start says why in one line; one that broke at work leaves a traceback in the log."""
+    if reporter.was_ready:
+        log.error(f"the worker broke down: {in_one_line(error)}")
+        log.traceback("error", error)
+        return EXIT_BROKEN
+    log.traceback("debug", error)
+    if isinstance(error, OperatorError):
+        reporter(FAILED + str(error))
+        return EXIT_OPERATOR
+    reporter(FAILED + in_one_line(error) + ("" if log.is_debug() else " (--log-level debug shows the traceback)"))
+    return EXIT_BROKEN
+
+
+def in_one_line(error: BaseException) -> str:
+    """What went wrong; an operator's error in its own words, any other with its type."""
+    if isinstance(error, OperatorError):
+        return str(error)
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name
+
+
+class Reporter:
+    """The child's end of the pipe to the master."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.was_ready = False
+        self._descriptor = descriptor
+
+    def __call__(self, text: str) -> None:
+        """One line for the master. When the master is gone nobody needs it."""
+        self.was_ready = self.was_ready or text.startswith(READY)
+        line = " ".join(text.split()).encode("utf-8", "backslashreplace")[:REPORT_BYTES]
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._descriptor, line + b"\n")

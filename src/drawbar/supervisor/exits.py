@@ -1,0 +1,30 @@
+"""A child's end in words for the log. Pure: a wait status in, a phrase out."""
+
+import os
+import signal
+
+_HINTS: dict[int, str] = {
+    signal.SIGKILL: ", perhaps out of memory",
+    signal.SIGSEGV: ", a crash in native code",
+    signal.SIGBUS: ", a crash in native code",
+    signal.SIGILL: ", a crash in native code",
+    signal.SIGFPE: ", a crash in native code",
+    signal.SIGABRT: ", it gave itself up",
+    signal.SIGALRM: ", it overran its own deadline",
+}
+
+
+def signal_name(number: int) -> str:
+    """`SIGTERM` for 15; `signal 40` for one without a name of its own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def describe_exit(status: int, *, by_us: bool = False) -> str:
+    """What became of a child with this wait(2) status; `by_us` leaves out guesses at who sent the signal."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"killed by {signal_name(number)}{'' if by_us else _HINTS.get(number, '')}"
+    return f"exited with code {os.WEXITSTATUS(status)}"
