@@ -1,5 +1,6 @@
 """Where settings come from and which source wins."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,6 +168,13 @@ def test_a_mistake_in_a_file_names_file_and_key(write: Write, text: str, message
     write(text)
     assert message in refusal()
     assert "\n" not in refusal()
+
+
+def test_a_file_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
+    # A directory cannot be read by root either; the file is there when it is looked for.
+    monkeypatch.setattr("os.path.isfile", lambda path: True)
+    os.mkdir("folder.toml")
+    assert refusal(file="folder.toml") == "folder.toml: cannot be read: Is a directory"
 
 
 def test_a_file_that_is_not_text(directory: Path) -> None:

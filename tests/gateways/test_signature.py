@@ -120,6 +120,22 @@ def test_asgi(app: Any) -> None:
     assert objection(app, "asgi") == ""
 
 
+def test_what_frameworks_make() -> None:
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.wsgi import WSGIHandler
+    from fastapi import FastAPI
+    from flask import Flask
+    from starlette.applications import Starlette
+    from starlette.middleware.gzip import GZipMiddleware
+
+    assert judge(Flask("site_a")).interface == "wsgi"
+    # Their `__init__` would want settings, which the question does not need.
+    assert judge(WSGIHandler.__new__(WSGIHandler)).interface == "wsgi"
+    assert judge(ASGIHandler.__new__(ASGIHandler)).interface == "asgi"
+    for app in (FastAPI(), Starlette(), GZipMiddleware(Starlette())):
+        assert judge(app).interface == "asgi"
+
+
 def test_a_marked_function_is_async() -> None:
     marked: Any = lambda *args: None  # noqa: E731 - a name is needed to mark it
     marked._is_coroutine = object()
@@ -183,6 +199,15 @@ def test_the_chosen_interface_must_be_possible() -> None:
     assert objection(wsgi_function, "asgi").startswith("it takes 2 arguments; an ASGI application is an async callable")
     assert objection(asgi_by_hand, "wsgi").startswith("it takes 3 arguments")
     assert objection(zip, "asgi") == objection(zip, "wsgi") == ""
+
+
+def test_arguments_are_counted_in_words() -> None:
+    def three_at_least(a: Any, b: Any, c: Any, *more: Any) -> None: ...
+
+    def one_or_two(a: Any, b: Any = None) -> None: ...
+
+    assert objection(three_at_least, "wsgi").startswith("it takes 3 or more arguments;")
+    assert objection(one_or_two, "asgi").startswith("it takes 1 to 2 arguments;")
 
 
 def test_what_does_not_tell_has_no_signature() -> None:
