@@ -18,6 +18,7 @@ cdef uint64_t now_ns() noexcept nogil
 cdef class Job:
     """A gateway's side of an exchange: the call of its app, and what it hears meanwhile from the thread that leads."""
     cdef int run(self) except -1                # calls the app; for executors, on a thread of theirs
+    cdef object coroutine(self)                 # the same as a coroutine, for executors with a loop
     cdef int body_arrived(self) except -1       # more of the body, its end, or `body.error`
     cdef int disconnected(self) except -1       # the client is gone
     cdef int drained(self) except -1            # waiting output fell below the low water mark

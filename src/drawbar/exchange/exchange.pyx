@@ -30,7 +30,10 @@ cdef class Job:
     """A gateway's side of an exchange: the call of its app, and what it hears meanwhile."""
 
     cdef int run(self) except -1:
-        raise NotImplementedError("a job runs something")
+        raise NotImplementedError("this job needs an event loop")
+
+    cdef object coroutine(self):
+        raise NotImplementedError("this job needs a thread that may block")
 
     cdef int body_arrived(self) except -1:
         return 0

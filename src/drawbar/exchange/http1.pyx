@@ -603,7 +603,7 @@ cdef class Http1Connection(Http1Link):
             self.flush()
             return 0
         self._keep(NULL, 0)
-        if self.half_closed or not (self.lingers or self.reactor.draining or self.more_input):
+        if self.half_closed or self.site.policy.linger_timeout_ms == 0 or not (self.lingers or self.reactor.draining or self.more_input):
             self.close()
             return 0
         self.shut_down_writing()

@@ -3,6 +3,9 @@ from libc.stdint cimport uint32_t
 from drawbar.exchange.exchange cimport Exchange, Executor, Handler, Job
 from drawbar.gateways.keys cimport KeyTable
 
+# Percent-decoding (RFC 3986 section 2.1); a "%" without two digits stays what it is.
+cdef bytes unquote(const char* data, size_t size)
+
 cdef class WsgiKeys(KeyTable):
     pass
 
