@@ -1,7 +1,7 @@
 """The corpus: messages as plain files, and what the codec makes of them as text a person can review.
 
-A case is one file of raw bytes in `corpus/{request,response}/{valid,invalid}/`; what is expected of it stands beside it in
-`expected.toml`, rendered by `told`. A response case whose name begins with a method in lower case answers that method.
+A case is one file of raw bytes in `corpus/{request,response}/{valid,invalid}/`; what is expected of it stands beside it
+in `expected.toml`, rendered by `told`. A response whose name begins with `head-` or `connect-` answers that method.
 """
 
 import random

@@ -1,7 +1,7 @@
 """What two other parsers of the field make of a case: httptools (llhttp) and h11.
 
-A verdict is "refuses", "waits" (accepts all of it and wants more), or "accepts N messages, B body bytes", which shows when two
-parsers cut the same bytes into different messages. The oracles do what their users do: no leniency is switched on.
+A verdict is "refuses", "waits" (accepts all of it and wants more), or "accepts N messages, B body bytes", which shows
+when two parsers cut the same bytes into different messages. The oracles run as they come: no leniency is switched on.
 """
 
 import h11
@@ -96,7 +96,8 @@ def _ask(connection: h11.Connection, case: Case) -> None:
 
 
 def _next_cycle(connection: h11.Connection, case: Case) -> bool:
-    if connection.their_state is h11.MIGHT_SWITCH_PROTOCOL:
+    if connection.trailing_data == (b"", True) or connection.their_state not in (h11.DONE, h11.MUST_CLOSE):
+        # All is read, or a CONNECT or an upgrade waits for an answer that only an application could give.
         return False
     if connection.our_role is h11.SERVER and connection.our_state is h11.SEND_RESPONSE:
         connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))

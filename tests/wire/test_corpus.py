@@ -15,7 +15,9 @@ CASES = all_cases()
 
 
 def test_every_case_is_expected_and_every_expectation_has_a_case() -> None:
-    assert {(case.group, case.name) for case in CASES} == {(group, name) for group in GROUPS for name in EXPECTED[group]}
+    assert {(case.group, case.name) for case in CASES} == {
+        (group, name) for group in GROUPS for name in EXPECTED[group]
+    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

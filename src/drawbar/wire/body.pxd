@@ -40,12 +40,13 @@ cdef struct Body:
     const char* slice
     size_t slice_size
 
-# Sets the decoder up from a request's head (section 6.3). Returns 0, or the status to refuse it with (413 past body_bytes).
+# Sets the decoder up from a request's head (section 6.3). Returns 0, or the status to refuse it with (413 past
+# body_bytes).
 cdef int body_of_request(Body* body, const Head* head, const BodyLimits* limits) noexcept nogil
 # The same for a response; `method_id` is that of the request it answers.
 cdef int body_of_response(Body* body, const Head* head, int method_id, const BodyLimits* limits) noexcept nogil
-# One step. Call again with the bytes after `consumed` until it returns BODY_NEED, BODY_END or BODY_REFUSED. The end comes
-# from a call of its own: after BODY_DATA call again even when no byte is left.
+# One step. Call again with the bytes after `consumed` until it returns BODY_NEED, BODY_END or BODY_REFUSED. The end
+# comes from a call of its own: after BODY_DATA call again even when no byte is left.
 cdef BodyEvent body_next(Body* body, const char* data, size_t size, const BodyLimits* limits) noexcept nogil
 # The sender closed: BODY_END when that is how this body ends, else BODY_REFUSED.
 cdef BodyEvent body_eof(Body* body) noexcept nogil

@@ -1,17 +1,18 @@
 """The body of a message: RFC 9112 sections 6 and 7 as a decoder that hands out slices of the caller's bytes.
 
 The decoder copies nothing and remembers no bytes: a slice of the body costs the same whatever its size, and what stands
-between slices (chunk sizes, extensions, trailers) is checked a byte at a time, so that pieces of any size get the same verdict.
+between slices (chunk sizes, extensions, trailers) is checked a byte at a time, so that pieces of any size get the same
+verdict.
 
-Decided here: fields that frame, route or control a connection are refused in trailers. RFC 9110 section 6.5.1 lets a recipient
-ignore them; but whoever sends a Content-Length there hopes that somebody does not.
+Decided here: fields that frame, route or control a connection are refused in trailers. RFC 9110 section 6.5.1 lets a
+recipient ignore them; but whoever sends a Content-Length there hopes that somebody does not.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from drawbar.wire.head cimport FLAG_CHUNKED, Head
 from drawbar.wire.tables cimport (
     FNV_BASIS, FNV_PRIME, KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_CONTENT_TYPE, KNOWN_EXPECT, KNOWN_HOST,
-    KNOWN_KEEP_ALIVE, KNOWN_PROXY, KNOWN_PROXY_CONNECTION, KNOWN_TE, KNOWN_TRAILER, KNOWN_TRANSFER_ENCODING, KNOWN_UPGRADE,
-    METHOD_CONNECT, METHOD_HEAD, TCHAR, Known, known_hash,
+    KNOWN_KEEP_ALIVE, KNOWN_PROXY, KNOWN_PROXY_CONNECTION, KNOWN_TE, KNOWN_TRAILER, KNOWN_TRANSFER_ENCODING,
+    KNOWN_UPGRADE, METHOD_CONNECT, METHOD_HEAD, TCHAR, Known, known_hash,
 )
 
 cdef enum:
@@ -74,12 +75,13 @@ cdef int body_of_request(Body* body, const Head* head, const BodyLimits* limits)
 
 
 # RFC 9112 section 6.3:
-#   1. "Any response to a HEAD request and any response with a 1xx (Informational), 204 (No Content), or 304 (Not Modified)
-#      status code is always terminated by the first empty line after the header fields, regardless of the header fields
-#      present in the message"
-#   2. "Any 2xx (Successful) response to a CONNECT request implies that the connection will become a tunnel ... A client MUST
-#      ignore any Content-Length or Transfer-Encoding header fields received in such a message."
-#   8. "the message body length is determined by the number of octets received prior to the server closing the connection"
+#   1. "Any response to a HEAD request and any response with a 1xx (Informational), 204 (No Content), or 304 (Not
+#      Modified) status code is always terminated by the first empty line after the header fields, regardless of the
+#      header fields present in the message"
+#   2. "Any 2xx (Successful) response to a CONNECT request implies that the connection will become a tunnel ... A client
+#      MUST ignore any Content-Length or Transfer-Encoding header fields received in such a message."
+#   8. "the message body length is determined by the number of octets received prior to the server closing the
+#      connection"
 cdef int body_of_response(Body* body, const Head* head, int method_id, const BodyLimits* limits) noexcept nogil:
     _begin(body, True)
     if method_id == METHOD_HEAD or head.status < 200 or head.status == 204 or head.status == 304:
@@ -211,8 +213,8 @@ cdef inline bint _step(Body* body, uint8_t byte, const BodyLimits* limits) noexc
     return _trailer(body, byte, limits)
 
 
-# RFC 9112 section 7.1:  chunk-size = 1*HEXDIG;  "Recipients MUST anticipate potentially large hexadecimal numerals and prevent
-# parsing errors due to integer conversion overflows or precision loss".
+# RFC 9112 section 7.1:  chunk-size = 1*HEXDIG;  "Recipients MUST anticipate potentially large hexadecimal numerals and
+# prevent parsing errors due to integer conversion overflows or precision loss".
 cdef inline bint _size(Body* body, uint8_t byte, const BodyLimits* limits) noexcept nogil:
     cdef uint8_t digit = byte - c"0"
     if digit > 9:
@@ -245,7 +247,8 @@ cdef inline bint _size_end(Body* body, uint8_t byte, const BodyLimits* limits) n
 # RFC 9112 section 7.1.1:  chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
 #                          chunk-ext-val = token / quoted-string
 # "A server ought to limit the total length of chunk extensions received in a request".
-# White space that no ";" or "=" follows is refused: llhttp refuses it as well, and lax ones read different sizes from it.
+# White space that no ";" or "=" follows is refused: llhttp refuses it as well, and lax ones read different sizes
+# from it.
 cdef bint _extension(Body* body, uint8_t byte, const BodyLimits* limits) noexcept nogil:
     cdef uint8_t state = body.state
     if byte == CR and (state == STATE_EXT_NAME or state == STATE_EXT_TOKEN or state == STATE_EXT_VALUE_END):
@@ -338,9 +341,10 @@ cdef bint _trailer_name(Body* body, uint8_t byte, const BodyLimits* limits) noex
     return True
 
 
-# RFC 9110 section 6.5.1:  "Many fields cannot be processed outside the header section because their evaluation is necessary
-# prior to receiving the content, such as those that describe message framing, routing, authentication, request modifiers,
-# response controls, or content format." The ones the codec itself acts on are here; the rest is for whoever merges trailers.
+# RFC 9110 section 6.5.1:  "Many fields cannot be processed outside the header section because their evaluation is
+# necessary prior to receiving the content, such as those that describe message framing, routing, authentication,
+# request modifiers, response controls, or content format." The ones the codec itself acts on are here; the rest is for
+# whoever merges trailers.
 cdef bint _forbidden(Known known) noexcept nogil:
     return (
         known == KNOWN_HOST or known == KNOWN_CONTENT_LENGTH or known == KNOWN_TRANSFER_ENCODING

@@ -1,9 +1,10 @@
 """The HTTP/1.1 codec as Python sees it: bytes in, events out, and the writers.
 
-A thin shell over the C functions the server itself calls, for tests, fuzzing and tools. It adds what a connection keeps between
-messages (which bytes are still unread, whether another message may follow) and no rule of its own about what is valid.
+A thin shell over the C functions the server itself calls, for tests, fuzzing and tools. It adds what a connection keeps
+between messages (which bytes are still unread, whether another message may follow) and no rule of its own about what is
+valid.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from drawbar.wire cimport tables
 from drawbar.wire.body cimport (
     BODY_DATA, BODY_END, BODY_NEED, BODY_REFUSED, Body, BodyEvent, BodyLimits, body_eof, body_next, body_of_request,
@@ -30,8 +31,9 @@ cdef enum Phase:
 cdef class Parser:
     """One direction of one connection, message after message.
 
-    `role` is "request" or "response"; a response parser takes all responses as answers to `request_method`. The limits are
-    those of HeadLimits and BodyLimits, in bytes or pieces; `body_bytes` 0 means none. Raises ValueError on a bad argument.
+    `role` is "request" or "response"; a response parser takes all responses as answers to `request_method`. The limits
+    are those of HeadLimits and BodyLimits, in bytes or pieces; `body_bytes` 0 means none. Raises ValueError on a bad
+    argument.
     """
 
     cdef Head head
@@ -63,7 +65,7 @@ cdef class Parser:
         self._next_message()
 
     def feed(self, bytes data not None):
-        """The events these bytes complete. After a Refused, or a message that closes the connection, bytes are ignored."""
+        """The events these bytes complete. After a Refused, or a message that closes the connection, there are none."""
         cdef list events = []
         if self.phase == PHASE_HEAD:
             data = self.pending + data
@@ -86,8 +88,10 @@ cdef class Parser:
         if self.phase == PHASE_HEAD and self.pending:
             # The empty line before a request is not the start of one.
             if self.response or not b"\r\n".startswith(self.pending):
-                events.append(Refused(502 if self.response else 400, "the connection was closed before the head was complete",
-                                      self.position + len(self.pending)))
+                self._refuse(
+                    events, 502 if self.response else 400, "the connection was closed before the head was complete",
+                    self.position + len(self.pending),
+                )
         elif self.phase == PHASE_BODY:
             if body_eof(&self.body) == BODY_END:
                 events.append(End(()))
@@ -226,7 +230,8 @@ cdef int _put_fields(Buffer* buffer, object fields) except -1:
 def response_head(int status, fields=(), *, bytes reason=None):
     """The head of a response, its empty line included; without `reason` the standard phrase.
 
-    Raises ValueError on a status outside 100 to 999, a control character in the reason, and whatever `put_field` refuses.
+    Raises ValueError on a status outside 100 to 999, a control character in the reason, and whatever `put_field`
+    refuses.
     """
     cdef Buffer buffer = Buffer(NULL, 0, 0)
     if not 100 <= status <= 999:
@@ -245,7 +250,7 @@ def response_head(int status, fields=(), *, bytes reason=None):
 
 
 def request_head(bytes method not None, bytes target not None, fields=()):
-    """The head of a request, its empty line included. Raises ValueError on what `put_request_line` and `put_field` refuse."""
+    """The head of a request, its empty line included. Raises ValueError as `put_request_line` and `put_field` do."""
     cdef Buffer buffer = Buffer(NULL, 0, 0)
     try:
         put_request_line(&buffer, method, len(method), target, len(target))
@@ -284,7 +289,7 @@ def last_chunk(trailers=()):
 
 
 def clean_value(bytes data not None, size_t start, size_t stop):
-    """Whether `data[start:stop]` holds no control character a field value must not hold. Raises ValueError out of range."""
+    """Whether `data[start:stop]` has no control character a field value must not have; ValueError out of range."""
     if not start <= stop <= <size_t> len(data):
         raise ValueError(f"no such slice: {start}:{stop} of {len(data)} bytes")
     return bool(tables.clean_value(<const char*> data + start, stop - start))

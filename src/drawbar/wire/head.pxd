@@ -74,7 +74,7 @@ cdef struct Head:
 
 # Makes `head` ready for a new message. O(1): the field table is not cleared.
 cdef void head_reset(Head* head) noexcept nogil
-# Parses on with `data[:size]`, the message's bytes from its first one (earlier bytes again included, possibly at another
-# address). Bytes after the head are not looked at.
+# Parses on with `data[:size]`, the message's bytes from its first one (earlier bytes again included, possibly at
+# another address). Bytes after the head are not looked at.
 cdef Progress parse_request_head(Head* head, const char* data, size_t size, const HeadLimits* limits) noexcept nogil
 cdef Progress parse_response_head(Head* head, const char* data, size_t size, const HeadLimits* limits) noexcept nogil

@@ -1,23 +1,23 @@
 """The head of a message: start line and fields, in one pass, as offsets into the caller's bytes.
 
 Lines are judged one at a time, each as soon as its LF is there, so a head that comes in pieces costs no second pass and
-gets the same verdict as one that comes whole. The two limits that must not wait for an LF (target and head size) are judged
-by position alone, again the same way for both.
+gets the same verdict as one that comes whole. The two limits that must not wait for an LF (target and head size) are
+judged by position alone, again the same way for both.
 
-Nothing is repaired. What RFC 9112 lets a recipient tolerate is refused wherever two recipients could disagree about it: a
-bare LF, a fold, a repeated Content-Length with equal values. The bytes from 0x80 up are refused in a request-target, as
-RFC 3986 has none of them, and let through in field values, where they are obs-text.
+Nothing is repaired. What RFC 9112 lets a recipient tolerate is refused wherever two recipients could disagree about it:
+a bare LF, a fold, a repeated Content-Length with equal values. The bytes from 0x80 up are refused in a request-target,
+as RFC 3986 has none of them, and let through in field values, where they are obs-text.
 
-Invariant the inner loops rely on: while a line is parsed, `data[end]` is its CR, which is no tchar, no target byte and no
-host byte. A scan by table therefore stops inside the line without counting.
+Invariant the inner loops rely on: while a line is parsed, `data[end]` is its CR, which is no tchar and no target byte.
+A scan by table therefore stops inside the line without counting.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memchr, memcmp, memset
 from drawbar.wire.tables cimport (
     FNV_BASIS, FNV_PRIME, KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_EXPECT, KNOWN_HOST, KNOWN_NONE, KNOWN_TE,
-    KNOWN_TRANSFER_ENCODING, KNOWN_UPGRADE, METHOD_CONNECT, METHOD_OPTIONS, TCHAR, clean_value, known_name, method_named,
-    same_name,
+    KNOWN_TRANSFER_ENCODING, KNOWN_UPGRADE, TCHAR, clean_value, known_name, method_named, same_name,
 )
+from drawbar.wire.target cimport parse_authority, parse_target
 
 cdef enum:
     HTAB = 0x09
@@ -40,29 +40,18 @@ cdef enum TargetClass:
     TARGET_QUESTION
     TARGET_STOP                 # space, control characters, "#", bytes from 0x80: never part of a request-target
 
-cdef enum HostClass:
-    HOST_STOP = 0
-    HOST_PLAIN
-    HOST_PERCENT
-
 cdef uint8_t TARGET_CLASS[256]
-cdef uint8_t HOST_CLASS[256]
 
 
-cdef void _fill_classes() noexcept:
+cdef void _fill_target_class() noexcept:
     cdef int byte
     for byte in range(256):
         TARGET_CLASS[byte] = TARGET_PLAIN if 0x21 <= byte <= 0x7E else TARGET_STOP
-        HOST_CLASS[byte] = HOST_STOP
     TARGET_CLASS[<int> c"?"] = TARGET_QUESTION
     TARGET_CLASS[<int> c"#"] = TARGET_STOP
-    # RFC 3986 section 3.2.2:  reg-name = *( unreserved / pct-encoded / sub-delims )
-    for byte in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&'()*+,;=":
-        HOST_CLASS[byte] = HOST_PLAIN
-    HOST_CLASS[<int> c"%"] = HOST_PERCENT
 
 
-_fill_classes()
+_fill_target_class()
 
 
 cdef void head_reset(Head* head) noexcept nogil:
@@ -106,9 +95,11 @@ cdef inline Progress _parse(
     return HEAD_DONE
 
 
-# RFC 9112 section 2.2:  "a recipient MAY recognize a single LF as a line terminator and ignore any preceding CR". We do not:
-# whoever sits before or behind us may not either, and the two would see different messages.
-cdef inline bint _line(Head* head, const uint8_t* data, uint32_t end, const HeadLimits* limits, bint response) noexcept nogil:
+# RFC 9112 section 2.2:  "a recipient MAY recognize a single LF as a line terminator and ignore any preceding CR". We do
+# not: whoever sits before or behind us may not either, and the two would see different messages.
+cdef inline bint _line(
+    Head* head, const uint8_t* data, uint32_t end, const HeadLimits* limits, bint response
+) noexcept nogil:
     cdef uint32_t start = head.line
     if not head.started and not response and not _opening(head, data, start, end, limits):
         return False
@@ -127,8 +118,9 @@ cdef inline bint _line(Head* head, const uint8_t* data, uint32_t end, const Head
     return _request_line(head, data, start, end)
 
 
-# RFC 9112 section 2.2:  "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line
-# (CRLF) received prior to the request-line." One it is: a client's stray CRLF after a body. More is a client to be rid of.
+# RFC 9112 section 2.2:  "a server that is expecting to receive and parse a request-line SHOULD ignore at least one
+# empty line (CRLF) received prior to the request-line." One it is: a client's stray CRLF after a body. More is a client
+# to be rid of.
 cdef bint _empty_line(Head* head) noexcept nogil:
     if head.seen & SEEN_EMPTY_LINE:
         return _refuse(head, 400, head.line, "more than one empty line before the request line")
@@ -222,12 +214,19 @@ cdef bint _request_line(Head* head, const uint8_t* data, uint32_t start, uint32_
     at += 1
     if end - at != VERSION_SIZE:
         return _refuse(head, 400, at, "malformed HTTP version: it must be HTTP/1.1 or HTTP/1.0")
-    return _version(head, data, at) and _target_form(head, data)
+    return _version(head, data, at) and _target(head, data)
+
+
+cdef inline bint _target(Head* head, const uint8_t* data) noexcept nogil:
+    cdef const char* why = parse_target(head, data)
+    if why != NULL:
+        return _refuse(head, 400, head.error_at, why)
+    return True
 
 
 cdef bint _refuse_target(Head* head, uint8_t byte, uint32_t at, uint32_t end) noexcept nogil:
     if head.target_size == 0:
-        return _refuse(head, 400, at, "there must be exactly one space between method and request-target, and a request-target")
+        return _refuse(head, 400, at, "exactly one space and a request-target must follow the method")
     if at == end:
         return _refuse(head, 400, at, "the request line must end with an HTTP version")
     if byte == c"#":
@@ -244,7 +243,7 @@ cdef bint _status_line(Head* head, const uint8_t* data, uint32_t start, uint32_t
     cdef uint32_t digit
     cdef uint32_t status = 0
     if end - start < VERSION_SIZE + 4 or data[at] != SP:
-        return _refuse(head, 502, start, "malformed status line: it must be an HTTP version, one space and a three-digit status")
+        return _refuse(head, 502, start, "malformed status line: it must be an HTTP version, one space and a status")
     if not _version(head, data, start):
         return False
     for digit in range(at + 1, at + 4):
@@ -260,121 +259,6 @@ cdef bint _status_line(Head* head, const uint8_t* data, uint32_t start, uint32_t
     if not clean_value(<const char*> data + head.reason, head.reason_size):
         return _refuse(head, 502, head.reason, "control character in the reason phrase")
     return True
-
-
-# -- request-target
-
-
-# RFC 9112 section 3.2:  request-target = origin-form / absolute-form / authority-form / asterisk-form
-cdef bint _target_form(Head* head, const uint8_t* data) noexcept nogil:
-    cdef uint32_t end = head.target + head.target_size
-    # Section 3.2.3:  authority-form is "only used for CONNECT requests", and CONNECT has no other.
-    if head.method_id == METHOD_CONNECT:
-        return _authority_form(head, data, end)
-    # Section 3.2.1:  origin-form = absolute-path [ "?" query ]
-    if data[head.target] == c"/":
-        head.target_form = TARGET_ORIGIN
-        return _path_and_query(head, head.target, end)
-    # Section 3.2.4:  asterisk-form is "only used for a server-wide OPTIONS request".
-    if data[head.target] == c"*" and head.target_size == 1:
-        if head.method_id != METHOD_OPTIONS:
-            return _refuse(head, 400, head.target, "the request-target * is for OPTIONS only")
-        head.target_form = TARGET_ASTERISK
-        head.path = head.target
-        return True
-    return _absolute_form(head, data, end)
-
-
-cdef inline bint _path_and_query(Head* head, uint32_t path, uint32_t end) noexcept nogil:
-    head.path = path
-    if head.query:
-        head.path_size = head.query - 1 - path
-        head.query_size = end - head.query
-    else:
-        head.path_size = end - path
-        head.query = end
-    return True
-
-
-cdef bint _authority_form(Head* head, const uint8_t* data, uint32_t end) noexcept nogil:
-    # "the host and port ... separated by a colon": here the port must be there.
-    if _authority(data, head.target, end) < 1:
-        return _refuse(head, 400, head.target, "the request-target of CONNECT must be host:port")
-    head.target_form = TARGET_AUTHORITY
-    head.authority = head.target
-    head.authority_size = head.target_size
-    return True
-
-
-# Section 3.2.2:  absolute-form = absolute-URI
-# Of all URIs only those a request to us can be about: http and https, with a host (RFC 9110 sections 4.2.1 and 4.2.2), and
-# without userinfo, which RFC 9110 section 4.2.4 wants treated as an error.
-cdef bint _absolute_form(Head* head, const uint8_t* data, uint32_t end) noexcept nogil:
-    cdef const char* target = <const char*> data + head.target
-    cdef uint32_t at = head.target + 4
-    if head.target_size < 7 or not same_name(target, "http", 4):
-        return _refuse(head, 400, head.target, "the request-target must begin with / or be an http or https URI")
-    if data[at] == c"s" or data[at] == c"S":
-        head.scheme_https = True
-        at += 1
-    if memcmp(data + at, "://", 3) != 0:
-        return _refuse(head, 400, head.target, "the request-target must begin with / or be an http or https URI")
-    at += 3
-    head.authority = at
-    while at < end and data[at] != c"/" and data[at] != c"?":
-        at += 1
-    head.authority_size = at - head.authority
-    if _authority(data, head.authority, at) < 0:
-        return _refuse(head, 400, head.authority, "invalid host in the request-target")
-    head.target_form = TARGET_ABSOLUTE
-    return _path_and_query(head, at, end)
-
-
-cdef inline bint _is_hex(uint8_t byte) noexcept nogil:
-    return c"0" <= byte <= c"9" or c"a" <= (byte | 0x20) <= c"f"
-
-
-# RFC 9110 section 7.2:    Host = uri-host [ ":" port ]
-# RFC 3986 section 3.2.2:  host = IP-literal / IPv4address / reg-name
-# RFC 3986 section 3.2.3:  port = *DIGIT
-cdef int _authority(const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
-    """The number of the port's digits, 0 without one; -1 when these bytes are no host and port, or the host is empty."""
-    cdef uint32_t at = start
-    cdef uint32_t digits
-    cdef uint32_t port = 0
-    if at < end and data[at] == c"[":
-        at = _ip_literal(data, at + 1, end)
-    else:
-        while at < end and HOST_CLASS[data[at]]:
-            if HOST_CLASS[data[at]] == HOST_PERCENT:
-                if end - at < 3 or not _is_hex(data[at + 1]) or not _is_hex(data[at + 2]):
-                    return -1
-                at += 2
-            at += 1
-    if at == start or (at != end and data[at] != c":"):
-        return -1
-    if at == end:
-        return 0
-    digits = end - at - 1
-    for at in range(at + 1, end):
-        port = port * 10 + <uint8_t> (data[at] - c"0")
-        if not c"0" <= data[at] <= c"9" or port > 65535:
-            return -1
-    return digits
-
-
-# RFC 3986 section 3.2.2:  IP-literal = "[" ( IPv6address / IPvFuture  ) "]"
-# No IPvFuture exists. Which of the digits and colons are an address is for whoever resolves it.
-cdef uint32_t _ip_literal(const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
-    """Where the literal that began before `start` ends; 0 when it is none (no authority starts there)."""
-    cdef uint32_t at = start
-    cdef uint32_t colons = 0
-    while at < end and (_is_hex(data[at]) or data[at] == c":" or data[at] == c"."):
-        colons += data[at] == c":"
-        at += 1
-    if at >= end or data[at] != c"]" or colons < 2:
-        return 0
-    return at + 1
 
 
 # -- fields
@@ -418,16 +302,17 @@ cdef inline bint _field_line(
 
 cdef bint _refuse_name(Head* head, uint8_t byte, uint32_t start, uint32_t at) noexcept nogil:
     if at == start:
-        # RFC 9112 section 5.2:  "A server that receives an obs-fold in a request message ... MUST either reject the message by
-        # sending a 400 (Bad Request) ... or replace". Section 2.2 asks the same for white space before the first field.
+        # RFC 9112 section 5.2:  "A server that receives an obs-fold in a request message ... MUST either reject the
+        # message by sending a 400 (Bad Request) ... or replace". Section 2.2 asks the same for white space before the
+        # first field.
         if byte == SP or byte == HTAB:
             return _refuse(head, 400, at, "white space at the start of a field line: folded lines are refused")
         if byte == c":":
             return _refuse(head, 400, at, "a field without a name")
     if byte == c":":
         return _refuse(head, 431, start, "a field name longer than 65535 bytes")
-    # RFC 9112 section 5.1:  "A server MUST reject, with a response status code of 400 (Bad Request), any received request
-    # message that contains whitespace between a header field name and colon."
+    # RFC 9112 section 5.1:  "A server MUST reject, with a response status code of 400 (Bad Request), any received
+    # request message that contains whitespace between a header field name and colon."
     if byte == SP or byte == HTAB:
         return _refuse(head, 400, at, "white space before the colon of a field line")
     if byte == CR:
@@ -435,8 +320,8 @@ cdef bint _refuse_name(Head* head, uint8_t byte, uint32_t start, uint32_t at) no
     return _refuse(head, 400, at, "a field name must be a token")
 
 
-# RFC 9110 section 5.5:  "Field values containing CR, LF, or NUL characters are invalid and dangerous". The other control
-# characters are no more use to anyone.
+# RFC 9110 section 5.5:  "Field values containing CR, LF, or NUL characters are invalid and dangerous". The other
+# control characters are no more use to anyone.
 cdef bint _refuse_value(Head* head, const uint8_t* data, uint32_t at) noexcept nogil:
     while clean_value(<const char*> data + at, 1):
         at += 1
@@ -467,22 +352,22 @@ cdef bint _known_field(Head* head, const Field* field, const uint8_t* data, bint
     return True
 
 
-# RFC 9112 section 3.2:  "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks
-# a Host header field and to any request message that contains more than one Host header field line or a Host header field with
-# an invalid field value." An empty one is valid: it is what a target without an authority gets.
+# RFC 9112 section 3.2:  "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message
+# that lacks a Host header field and to any request message that contains more than one Host header field line or a Host
+# header field with an invalid field value." An empty one is valid: it is what a target without an authority gets.
 cdef bint _host(Head* head, const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
     if head.host >= 0:
         return _refuse(head, 400, start, "more than one Host field")
-    if end > start and _authority(data, start, end) < 0:
+    if end > start and parse_authority(data, start, end) < 0:
         return _refuse(head, 400, start, "invalid Host: it must be a host, or a host and a port")
     head.host = head.n_fields - 1
     return True
 
 
 # RFC 9110 section 8.6:  Content-Length = 1*DIGIT
-# RFC 9112 section 6.3:  "If a message is received without Transfer-Encoding and with an invalid Content-Length header field,
-# then the message framing is invalid and the recipient MUST treat it as an unrecoverable error". A repeated field or a list of
-# equal values may be taken for one, or refused: refused.
+# RFC 9112 section 6.3:  "If a message is received without Transfer-Encoding and with an invalid Content-Length header
+# field, then the message framing is invalid and the recipient MUST treat it as an unrecoverable error". A repeated
+# field or a list of equal values may be taken for one, or refused: refused.
 cdef bint _content_length(Head* head, const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
     cdef int64_t length = 0
     cdef uint32_t at
@@ -500,8 +385,8 @@ cdef bint _content_length(Head* head, const uint8_t* data, uint32_t start, uint3
     return True
 
 
-# RFC 9112 section 6.1:  "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header field MUST
-# treat the message as if the framing is faulty, even if a Content-Length is present".
+# RFC 9112 section 6.1:  "A server or client that receives an HTTP/1.0 message containing a Transfer-Encoding header
+# field MUST treat the message as if the framing is faulty, even if a Content-Length is present".
 # RFC 9112 section 6.3:  "A server MAY reject a request that contains both Content-Length and Transfer-Encoding".
 cdef bint _transfer_encoding(Head* head, const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
     cdef int status
@@ -520,8 +405,8 @@ cdef bint _transfer_encoding(Head* head, const uint8_t* data, uint32_t start, ui
     return True
 
 
-# RFC 9112 section 6.1:  "A server that receives a request message with a transfer coding it does not understand SHOULD respond
-# with 501 (Not Implemented)."
+# RFC 9112 section 6.1:  "A server that receives a request message with a transfer coding it does not understand SHOULD
+# respond with 501 (Not Implemented)."
 # RFC 9112 section 7:    transfer-coding = token *( OWS ";" OWS transfer-parameter )
 cdef int _coding_status(const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
     """0 for exactly `chunked`; 501 for other codings, with chunked at most last; 400 for what is no such list."""
@@ -562,12 +447,14 @@ cdef uint32_t _skip_parameters(const uint8_t* data, uint32_t at, uint32_t end) n
     return at
 
 
-cdef inline bint _is_word(const uint8_t* data, uint32_t start, uint32_t end, const char* lower, uint32_t size) noexcept nogil:
+cdef inline bint _is_word(
+    const uint8_t* data, uint32_t start, uint32_t end, const char* lower, uint32_t size
+) noexcept nogil:
     return end - start == size and same_name(<const char*> data + start, lower, size)
 
 
-# RFC 9110 section 10.1.1:  "A server that receives an Expect field value containing a member other than 100-continue MAY
-# respond with a 417 (Expectation Failed)".
+# RFC 9110 section 10.1.1:  "A server that receives an Expect field value containing a member other than 100-continue
+# MAY respond with a 417 (Expectation Failed)".
 cdef bint _expect(Head* head, const uint8_t* data, uint32_t start, uint32_t end) noexcept nogil:
     if not _is_word(data, start, end, "100-continue", 12):
         return _refuse(head, 417, start, "unknown expectation: only 100-continue can be met")

@@ -22,8 +22,8 @@ cdef uint8_t SLOTS[N_SLOTS]     # open addressing by hash; holds Known
 cdef const char* REASONS[N_REASONS]
 
 
-# RFC 9110 section 5.6.2:  tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
-#                                  / DIGIT / ALPHA
+# RFC 9110 section 5.6.2:  tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`"
+#                                  / "|" / "~" / DIGIT / ALPHA
 cdef void _fill_tchar() noexcept:
     cdef int byte
     for byte in range(256):
@@ -139,8 +139,9 @@ cdef inline bint _clean_byte(uint8_t byte) noexcept nogil:
     return (byte >= 0x20 and byte != 0x7F) or byte == 0x09
 
 
-# True when none of the eight bytes is below 0x20 or DEL (HTAB counts as unclean here and gets a second look). The borrow of
-# a byte below 0x20 may mark its neighbour too, but only once there is a byte to be marked: as a yes or no it is exact.
+# True when none of the eight bytes is below 0x20 or DEL (HTAB counts as unclean here and gets a second look). The
+# borrow of a byte below 0x20 may mark its neighbour too, but only once there is a byte to be marked: as a yes or no it
+# is exact.
 cdef inline bint _plain_word(uint64_t word) noexcept nogil:
     cdef uint64_t ones = 0x0101010101010101ULL
     cdef uint64_t high = ones << 7
@@ -182,8 +183,8 @@ cdef const char* reason_phrase(int status) noexcept nogil:
     return "Unknown"
 
 
-# RFC 9110 section 15, and the registry's later ones (103 RFC 8297; 422, 423, 424, 207, 507 WebDAV; 425 RFC 8470; 428, 429,
-# 431, 511 RFC 6585; 451 RFC 7725; 208, 226, 506, 508, 510).
+# RFC 9110 section 15, and the registry's later ones (103 RFC 8297; 422, 423, 424, 207, 507 WebDAV; 425 RFC 8470; 428,
+# 429, 431, 511 RFC 6585; 451 RFC 7725; 208, 226, 506, 508, 510).
 cdef void _fill_reasons() noexcept:
     cdef int status
     for status in range(N_REASONS):

@@ -1,7 +1,8 @@
 """Messages out: start lines, fields and chunks into a growing buffer; nothing that would break framing gets in.
 
-What comes from an app or an upstream passes through `put_field` and `put_request_line`, which check it against the grammar
-the parser enforces; only bytes that are ours go through `put_literal` and `buffer_put`. A refusal leaves the buffer as it was.
+What comes from an app or an upstream passes through `put_field` and `put_request_line`, which check it against the
+grammar the parser enforces; only bytes that are ours go through `put_literal` and `buffer_put`. A refusal leaves the
+buffer as it was.
 """
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport free, realloc
