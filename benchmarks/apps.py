@@ -1,0 +1,69 @@
+"""The applications that are served. The same answers from every server, so no server is asked for more than another.
+
+Imported by the servers' own processes as the top-level module `apps`: it imports nothing it does not need.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+BODY = b"Hello, world!"
+HEADERS = [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))]
+ASGI_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(BODY))]
+
+BLOCKING_S = 0.05
+LARGE_BYTES = 50_000_000
+BLOCK_BYTES = 50_000
+
+StartResponse = Callable[[str, list[tuple[str, str]]], object]
+Message = dict[str, Any]
+
+
+def hello(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """The least a WSGI application can do."""
+    start_response("200 OK", HEADERS)
+    return [BODY]
+
+
+async def hello_asgi(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The least an ASGI application can do; a server that offers a lifespan is told to go on without."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    await send({"type": "http.response.start", "status": 200, "headers": ASGI_HEADERS})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+def views(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """`/fast`, `/blocking`, and the large responses `/generated` (in blocks) and `/whole` (one bytes object)."""
+    match environ["PATH_INFO"]:
+        case "/blocking":
+            time.sleep(BLOCKING_S)
+        case "/generated":
+            start_response("200 OK", large_headers())
+            return blocks()
+        case "/whole":
+            start_response("200 OK", large_headers())
+            return [whole()]
+    start_response("200 OK", HEADERS)
+    return [BODY]
+
+
+def large_headers() -> list[tuple[str, str]]:
+    """Header fields of a large response, a new list as frameworks make one."""
+    return [("Content-Type", "application/octet-stream"), ("Content-Length", str(LARGE_BYTES))]
+
+
+def blocks() -> Iterator[bytes]:
+    """A large response as an application that exports rows would make it."""
+    block = b"x" * BLOCK_BYTES
+    for _ in range(LARGE_BYTES // BLOCK_BYTES):
+        yield block
+
+
+@cache
+def whole() -> bytes:
+    """The application's own copy of the large response, made once: what more a server takes is the server's."""
+    return b"x" * LARGE_BYTES

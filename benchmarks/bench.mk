@@ -1,0 +1,53 @@
+# Measures Drawbar beside other servers; included by the root Makefile. Method and reading: docs/benchmarks.md.
+#
+#   make bench [PYTHON=python3.13] [CASES="wsgi-hello idle"]
+#
+# Writes benchmarks/RESULTS.md and RESULTS.json; a case not run again keeps its former figures.
+
+PYTHON ?= python3
+CASES ?=
+
+.PHONY: bench bench-tools
+
+# Only when asked for: no other target should have to start a Python to learn its version.
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
+
+BENCH_SERIES := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+ifeq ($(BENCH_SERIES),)
+$(error bench: there is no $(PYTHON); name another with PYTHON=python3.X)
+endif
+
+BENCH_VENV := .venv-bench-$(BENCH_SERIES)
+BENCH_SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
+
+bench: $(BENCH_VENV)/drawbar.stamp
+	$(BENCH_VENV)/bin/python benchmarks/run.py --write --cases "$(CASES)"
+
+$(BENCH_VENV)/peers.stamp: benchmarks/requirements.txt | bench-tools
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --upgrade --use-pep517 --requirement benchmarks/requirements.txt
+	touch $@
+
+# Built from a copy: what a tracing build has left in build/ would be taken for up to date.
+$(BENCH_VENV)/drawbar.stamp: $(BENCH_SOURCES) $(BENCH_VENV)/peers.stamp | bench-tools
+	rm -rf $(BENCH_VENV)/source
+	mkdir $(BENCH_VENV)/source
+	tar -c --exclude='*.so' --exclude='__pycache__' --exclude='*.egg-info' \
+	    pyproject.toml setup.py src $(wildcard README.md LICENSE) | tar -x -C $(BENCH_VENV)/source
+	$(BENCH_VENV)/bin/pip uninstall --quiet --yes drawbar
+	env -u DRAWBAR_TRACE $(BENCH_VENV)/bin/pip install --quiet $(BENCH_VENV)/source
+	touch $@
+
+endif
+
+# What pip cannot install, in one line.
+bench-tools:
+	@PATH="$$PATH:/usr/sbin"; missing=; \
+	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	command -v wrk >/dev/null || missing="$$missing wrk"; \
+	command -v gcc >/dev/null || missing="$$missing gcc"; \
+	test -e /usr/include/ev.h || missing="$$missing libev-dev"; \
+	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null \
+	    || missing="$$missing python3-dev"; \
+	test -z "$$missing" || { echo "bench: install what is missing with: apt-get install$$missing" >&2; exit 1; }

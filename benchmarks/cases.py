@@ -1,0 +1,217 @@
+"""What is measured and what must be reached: two tables, as data.
+
+A case names its servers (servers.py), its trial (trials.py) and the figures it shows. A target compares one server's
+median with a bound, or with other servers' medians of the same run.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks import trials
+from benchmarks.servers import NGINX
+from benchmarks.trials import Trial
+
+Relation = Literal["<=", "<", ">="]
+EAGER_TASKS_SINCE = (3, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One column: a key of the trial's samples, and how it is shown."""
+
+    key: str
+    title: str
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question, asked of several servers in turn."""
+
+    name: str
+    title: str
+    servers: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    trial: Trial
+    app: str = "hello"
+    reference: str | None = None
+    """The server whose first metric the others' is divided by."""
+    rounds: int = 5
+    """How many rounds are enough; fewer when the run asks for fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What Drawbar must reach: a server's median, or its ratio to the least of `others`, against a bound."""
+
+    text: str
+    case: str
+    server: str
+    metric: str
+    relation: Relation
+    bound: float
+    unit: str
+    others: tuple[str, ...] = ()
+
+
+CPU = Metric("cpu_us", "CPU µs/request", 2)
+P50 = Metric("p50_ms", "p50 ms", 2)
+P99 = Metric("p99_ms", "p99 ms", 2)
+PSS = Metric("pss_mb", "PSS MB", 1)
+LOAD = (CPU, Metric("rps", "requests/s", 0), P50, P99, PSS)
+
+WSGI_PEERS = ("bjoern", "fastwsgi", "granian", "gunicorn-gthread", "gunicorn-sync", "waitress")
+ASGI_PEERS = ("uvicorn", "uvicorn-asyncio", "granian-asgi")
+
+CASES: tuple[Case, ...] = (
+    Case(
+        "wsgi-hello",
+        "WSGI, 13 bytes, keep-alive, 64 connections",
+        (NGINX, "drawbar", "drawbar-1:8", *WSGI_PEERS),
+        LOAD,
+        trials.throughput("report"),
+        reference=NGINX,
+    ),
+    Case(
+        "asgi-hello",
+        "ASGI, 13 bytes, keep-alive, 64 connections",
+        ("drawbar-uvloop", "drawbar-asyncio", *ASGI_PEERS),
+        LOAD,
+        trials.throughput("report"),
+        reference="uvicorn",
+    ),
+    Case(
+        "browser",
+        "A browser's request, twelve header fields",
+        (NGINX, "drawbar", "drawbar-uvloop", *WSGI_PEERS, *ASGI_PEERS),
+        LOAD,
+        trials.throughput("browser"),
+        reference=NGINX,
+    ),
+    Case(
+        "pipeline",
+        "Sixteen requests pipelined",
+        (NGINX, "drawbar", "drawbar-uvloop", *WSGI_PEERS, *ASGI_PEERS),
+        LOAD,
+        trials.throughput("pipeline"),
+        reference=NGINX,
+        rounds=3,
+    ),
+    Case(
+        "blocking",
+        "16 clients on a view that blocks for 50 ms, 16 on a fast one, 8 threads",
+        ("drawbar-8", "drawbar-1:8", "gunicorn-gthread", "waitress", "granian-8"),
+        (
+            Metric("ideal_percent", "blocking: % of ideal", 1),
+            Metric("fast_rps", "fast: requests/s", 0),
+            Metric("fast_p50_ms", "fast: p50 ms", 2),
+            Metric("fast_p99_ms", "fast: p99 ms", 2),
+        ),
+        trials.blocking,
+        app="views",
+        rounds=3,
+    ),
+    Case(
+        "idle",
+        "10,000 idle keep-alive connections",
+        (NGINX, "drawbar", "drawbar-1:8", "drawbar-uvloop", "bjoern", "granian", "granian-asgi", "uvicorn"),
+        (Metric("connection_bytes", "bytes/connection", 0), PSS),
+        trials.idle,
+        rounds=3,
+    ),
+    Case(
+        "memory",
+        "Master and one worker, idle",
+        (NGINX, "drawbar", "drawbar-1:8", "drawbar-uvloop", "drawbar-asyncio", *WSGI_PEERS, *ASGI_PEERS),
+        (PSS, Metric("uss_mb", "private MB", 1)),
+        trials.memory,
+        rounds=3,
+    ),
+    Case(
+        "slow",
+        "1,000 slow heads and 1,000 slow bodies beside 64 ordinary connections",
+        (NGINX, "drawbar", "drawbar-1:8", "drawbar-uvloop", "granian", "granian-asgi", "uvicorn", "waitress"),
+        (
+            P50,
+            Metric("p50_beside_ms", "p50 beside slow ms", 2),
+            P99,
+            Metric("p99_beside_ms", "p99 beside slow ms", 2),
+            Metric("p99_ratio", "p99 ratio", 2),
+            Metric("rps_ratio", "requests/s ratio", 2),
+            Metric("reconnections", "slow clients turned away", 0),
+        ),
+        trials.slow,
+        rounds=3,
+    ),
+    *(
+        Case(
+            f"drain-{kind}",
+            f"50 MB {made} to 50 readers of 1 KB/s, 8 threads",
+            ("drawbar-8", "drawbar", "waitress", "granian-8", "gunicorn-gthread"),
+            (
+                Metric("started", "readers served", 0),
+                Metric("started_s", "all served after s", 1),
+                Metric("answer_ms", "another request ms", 1),
+                Metric("growth_mb", "PSS growth MB", 1),
+                Metric("reader_kb", "KB/reader", 1),
+            ),
+            trials.drain(f"/{kind}"),
+            app="views",
+            rounds=1,
+        )
+        for kind, made in (("generated", "in 1,000 blocks"), ("whole", "as one bytes object"))
+    ),
+)
+
+
+def targets(python: tuple[int, int]) -> list[Target]:
+    """What must be reached on one version of Python."""
+    asgi_bound = 0.45 if python >= EAGER_TASKS_SINCE else 0.70
+    found = [
+        Target("WSGI hello, inline", "wsgi-hello", "drawbar", "cpu_us", "<=", 1.10, "x nginx", (NGINX,)),
+        Target("WSGI hello, threads 1:8", "wsgi-hello", "drawbar-1:8", "cpu_us", "<=", 1.30, "x nginx", (NGINX,)),
+        ahead("WSGI hello, inline", "wsgi-hello", "drawbar", WSGI_PEERS),
+        Target(
+            "ASGI hello, uvloop", "asgi-hello", "drawbar-uvloop", "cpu_us", "<=", asgi_bound, "x uvicorn", ("uvicorn",)
+        ),
+    ]
+    for case, text in (("browser", "Browser request"), ("pipeline", "16-deep pipelining")):
+        found += [
+            ahead(f"{text}, WSGI", case, "drawbar", WSGI_PEERS),
+            ahead(f"{text}, ASGI", case, "drawbar-uvloop", ASGI_PEERS),
+        ]
+    for server in ("drawbar-8", "drawbar-1:8"):
+        found += [
+            Target("Blocking view, 8 threads", "blocking", server, "ideal_percent", ">=", 90, "% of ideal"),
+            Target("Fast view beside it, p50", "blocking", server, "fast_p50_ms", "<", 1, "ms"),
+        ]
+    for server in ("drawbar", "drawbar-uvloop"):
+        found += [
+            Target("Idle connection", "idle", server, "connection_bytes", "<=", 530, "bytes"),
+            # Within noise: what nginx itself varies by from run to run on a quiet machine.
+            Target("p99 beside slow clients", "slow", server, "p99_ratio", "<=", 1.25, "x p99 without"),
+        ]
+    found.append(Target("Master and one WSGI worker, idle", "memory", "drawbar", "pss_mb", "<=", 20, "MB"))
+    for case in ("drain-generated", "drain-whole"):
+        found += [
+            # The body kept in memory before it spills (64 KiB) and the output queue's high-water mark (64 KiB).
+            Target("Slow reader of 50 MB, memory", case, "drawbar-8", "reader_kb", "<=", 131, "KB"),
+            Target("Another request beside slow readers", case, "drawbar-8", "answer_ms", "<=", 50, "ms"),
+        ]
+    return found
+
+
+def ahead(text: str, case: str, server: str, peers: tuple[str, ...]) -> Target:
+    """Less processor time per request than any of the peers."""
+    return Target(text, case, server, "cpu_us", "<", 1, "x the best Python peer", peers)
+
+
+def chosen(wanted: Iterable[str]) -> list[Case]:
+    """The cases asked for, in the table's order; all of them when none is. Raises KeyError for an unknown one."""
+    wanted = list(wanted)
+    names = {case.name for case in CASES}
+    for name in wanted:
+        if name not in names:
+            raise KeyError(name)
+    return [case for case in CASES if not wanted or case.name in wanted]

@@ -1,0 +1,19 @@
+-- Sixteen requests in one write, as HTTP/1.1 pipelining sends them; wrk counts each response.
+
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
+dofile(here .. "report.lua")
+
+local depth = 16
+local batch
+
+function init(args)
+   local requests = {}
+   for i = 1, depth do
+      requests[i] = wrk.format("GET", wrk.path)
+   end
+   batch = table.concat(requests)
+end
+
+function request()
+   return batch
+end

@@ -1,0 +1,254 @@
+"""Results as data, as JSON and as the Markdown of RESULTS.md. Pure: text in, text out; it measures nothing.
+
+A result keeps every sample; medians, spreads, ratios and verdicts are worked out when they are shown. An infinite
+figure ("not in time") is null in JSON.
+"""
+
+import json
+import math
+import operator
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks import cases
+from benchmarks.cases import Case, Metric, Target
+from benchmarks.trials import Sample
+
+HOLDS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerResult:
+    """One server in one case: a sample for each round, or what went wrong."""
+
+    samples: list[Sample] = field(default_factory=list)
+    error: str | None = None
+
+    def median(self, metric: str) -> float:
+        """The middle of all rounds. Raises statistics.StatisticsError when there was none."""
+        return statistics.median(sample[metric] for sample in self.samples)
+
+    def spread(self, metric: str) -> float:
+        """How far the rounds lie apart: (highest - lowest) / median."""
+        values = [sample[metric] for sample in self.samples]
+        return (max(values) - min(values)) / statistics.median(values)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case: how it was run, and each server's part."""
+
+    date: str
+    rounds: int
+    seconds: int
+    servers: dict[str, ServerResult]
+
+    def median(self, server: str, metric: str) -> float | None:
+        """A server's median, or None when it was not measured."""
+        found = self.servers.get(server)
+        return found.median(metric) if found is not None and found.samples else None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All cases measured with one version of Python on one machine."""
+
+    python: str
+    machine: dict[str, str]
+    versions: dict[str, str]
+    cases: dict[str, CaseResult]
+
+    @property
+    def series(self) -> str:
+        """`3.11` of `3.11.2`."""
+        return ".".join(self.python.split(".")[:2])
+
+    def merged_into(self, older: "Results | None") -> "Results":
+        """These cases, and those of an older run on the same machine that were not run again."""
+        if older is None or older.machine != self.machine:
+            return self
+        return Results(self.python, self.machine, older.versions | self.versions, older.cases | self.cases)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A target and what was measured; None where it was not."""
+
+    target: Target
+    measured: float | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached."""
+        return None if self.measured is None else HOLDS[self.target.relation](self.measured, self.target.bound)
+
+
+def judge(target: Target, result: CaseResult | None) -> Verdict:
+    """Hold one target against its case's result."""
+    if result is None:
+        return Verdict(target, None)
+    measured = result.median(target.server, target.metric)
+    if measured is not None and target.others:
+        others = [value for name in target.others if (value := result.median(name, target.metric)) is not None]
+        measured = measured / min(others) if others else None
+    return Verdict(target, measured)
+
+
+def to_json(runs: Iterable[Results]) -> str:
+    """The stored form, keyed by Python series."""
+    return json.dumps(finite({run.series: asdict(run) for run in runs}), indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> dict[str, Results]:
+    """Read the stored form back."""
+    return {series: results_from(stored) for series, stored in json.loads(text).items()}
+
+
+def results_from(stored: dict[str, Any]) -> Results:
+    """One run out of its stored form."""
+    found = {}
+    for name, case in stored["cases"].items():
+        servers = {
+            server: ServerResult([restored(sample) for sample in kept["samples"]], kept["error"])
+            for server, kept in case["servers"].items()
+        }
+        found[name] = CaseResult(case["date"], case["rounds"], case["seconds"], servers)
+    return Results(stored["python"], stored["machine"], stored["versions"], found)
+
+
+def restored(sample: dict[str, float | None]) -> Sample:
+    """A sample with its infinities back."""
+    return {metric: math.inf if value is None else value for metric, value in sample.items()}
+
+
+def finite(value: Any) -> Any:
+    """The same structure with null for what is not a finite number."""
+    match value:
+        case dict():
+            return {key: finite(item) for key, item in value.items()}
+        case list():
+            return [finite(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
+
+
+def render(runs: Sequence[Results]) -> str:
+    """RESULTS.md: one chapter for each version of Python."""
+    opening = (
+        "# Benchmark results\n\n"
+        "Written by `make bench`; method and reading: [docs/benchmarks.md](../docs/benchmarks.md). "
+        "Figures are medians over the rounds; compare them within one table only. CPU is user and system time of all "
+        "of a server's processes per answered request.\n"
+    )
+    return "\n".join([opening, *(render_run(run) for run in sorted(runs, key=version_key))])
+
+
+def version_key(run: Results) -> tuple[int, ...]:
+    """Sorts 3.9 before 3.11."""
+    return tuple(int(part) for part in run.series.split("."))
+
+
+def render_run(run: Results) -> str:
+    """One chapter: what it was measured on and with, the targets, the tables."""
+    facts = [f"{name}: {value}" for name, value in run.machine.items()]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
+    blocks = [
+        f"## Python {run.python}\n",
+        "\n".join(f"- {fact}" for fact in [*facts, f"versions: {versions}"]) + "\n",
+        "### Must reach\n",
+        render_targets(verdicts(run)),
+    ]
+    for case in cases.CASES:
+        if case.name in run.cases:
+            blocks.append(render_case(case, run.cases[case.name]))
+    return "\n".join(blocks)
+
+
+def verdicts(run: Results) -> list[Verdict]:
+    """Every target, held against the run."""
+    major, minor = map(int, run.series.split("."))
+    return [judge(target, run.cases.get(target.case)) for target in cases.targets((major, minor))]
+
+
+def render_targets(found: Iterable[Verdict]) -> str:
+    """The table of what must be reached."""
+    rows = []
+    for verdict in found:
+        target = verdict.target
+        measured = "not measured" if verdict.measured is None else shown(verdict.measured, 2)
+        met = {True: "yes", False: "**no**", None: "-"}[verdict.met]
+        bound = f"{target.relation} {target.bound:g} {target.unit}"
+        rows.append([target.text, target.case, target.server, bound, measured, met])
+    return table(["what", "case", "server", "target", "measured", "met"], rows)
+
+
+def render_case(case: Case, result: CaseResult) -> str:
+    """One case's table, the cheapest server of its first metric first where that is what it ranks."""
+    titles = ["server", *headings(case)]
+    measured = [name for name in case.servers if name in result.servers and result.servers[name].samples]
+    if case.reference is not None:
+        measured.sort(key=lambda name: result.servers[name].median(case.metrics[0].key))
+    rows = [[name, *figures(case, result, name)] for name in measured]
+    lines = [
+        f"### {case.name}: {case.title}\n",
+        f"{result.date}, {result.rounds} rounds of {result.seconds} s\n",
+        table(titles, rows),
+    ]
+    lines += [f"- {name} failed: {found.error}\n" for name, found in result.servers.items() if found.error]
+    return "\n".join(lines)
+
+
+def headings(case: Case) -> list[str]:
+    """Column titles after the server's name."""
+    first, *rest = (metric.title for metric in case.metrics)
+    ratio = [] if case.reference is None else [f"x {case.reference}"]
+    return [first, *ratio, "spread", *rest]
+
+
+def figures(case: Case, result: CaseResult, server: str) -> list[str]:
+    """One row after the server's name."""
+    found = result.servers[server]
+    first, *rest = case.metrics
+    cells = [cell(found, first)]
+    if case.reference is not None:
+        reference = result.median(case.reference, first.key)
+        cells.append("-" if reference is None else f"{found.median(first.key) / reference:.2f}")
+    spread = found.spread(first.key)
+    cells.append(f"{100 * spread:.0f} %" if math.isfinite(spread) else "-")
+    return cells + [cell(found, metric) for metric in rest]
+
+
+def cell(found: ServerResult, metric: Metric) -> str:
+    """One figure."""
+    return shown(found.median(metric.key), metric.digits)
+
+
+def shown(value: float, digits: int) -> str:
+    """A number for people; what never came is said in words."""
+    return f"{value:,.{digits}f}" if math.isfinite(value) else "not in time"
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, aligned in its source, figures to the right."""
+    columns = list(zip(titles, *rows, strict=True))
+    widths = [max(3, *map(len, column)) for column in columns]
+    right = [index > 0 and titles[0] == "server" for index in range(len(titles))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(cells, widths, right, strict=True)
+        ]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = ["-" * (width - 1) + (":" if to_right else "-") for width, to_right in zip(widths, right, strict=True)]
+    return "\n".join([line(titles), line(rule), *map(line, rows)]) + "\n"
+
+
+def progress(case: Case, server: str, sample: Sample) -> str:
+    """One round of one server in a line for whoever watches."""
+    values = ", ".join(f"{metric.title} {shown(sample[metric.key], metric.digits)}" for metric in case.metrics)
+    return f"{case.name}: {server}: {values}"

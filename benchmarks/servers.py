@@ -1,0 +1,117 @@
+"""How each server is started: one row each, as data. Starting it is process.py's matter.
+
+Commands may use {python}, {port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start). They run
+in this directory, so that `apps` can be imported. Each server runs one worker process and logs no access; what else is
+set is set because its default would measure something other than serving: a keep-alive timeout shorter than the run,
+a thread count other than the case's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Interface = Literal["static", "wsgi", "asgi"]
+NGINX = "nginx"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One way to start one server."""
+
+    name: str
+    family: str
+    """The distribution it comes from, by which its version is found and a group of rows is chosen."""
+    interface: Interface
+    command: tuple[str, ...]
+
+    @property
+    def is_python_peer(self) -> bool:
+        """Whether it is another server of Python applications."""
+        return self.family not in (NGINX, "drawbar")
+
+
+def drawbar(name: str, interface: Interface, *options: str) -> Server:
+    """A row for Drawbar, as its users start it."""
+    target = ("{python}", "-m", "drawbar", "run", "apps:{app}", "--bind", "127.0.0.1:{port}", "--workers", "1")
+    return Server(name, "drawbar", interface, target + options)
+
+
+def granian(name: str, interface: Interface, *options: str) -> Server:
+    """A row for granian, without HTTP/2 and WebSockets; by default it would leave the 1,025th connection waiting."""
+    command = (
+        *("{python}", "-m", "granian", "apps:{app}", "--interface", interface, "--host", "127.0.0.1"),
+        *("--port", "{port}", "--workers", "1", "--http", "1", "--no-ws", "--log-level", "warning"),
+        *("--backpressure", "12000"),
+    )
+    return Server(name, "granian", interface, command + options)
+
+
+def gunicorn(name: str, *options: str) -> Server:
+    """A row for gunicorn; its control socket would be one more thread that serves nobody."""
+    command = ("{python}", "-m", "gunicorn", "apps:{app}", "--bind", "127.0.0.1:{port}", "--workers", "1")
+    quiet = ("--log-level", "warning", "--keep-alive", "75", "--worker-tmp-dir", "{scratch}", "--no-control-socket")
+    return Server(name, "gunicorn", "wsgi", command + quiet + options)
+
+
+def uvicorn(name: str, loop: str) -> Server:
+    """A row for uvicorn with its native parser."""
+    command = (
+        *("{python}", "-m", "uvicorn", "apps:{app}", "--host", "127.0.0.1", "--port", "{port}", "--loop", loop),
+        *("--http", "httptools", "--no-access-log", "--log-level", "warning", "--timeout-keep-alive", "75"),
+    )
+    return Server(name, "uvicorn", "asgi", command)
+
+
+SERVERS: tuple[Server, ...] = (
+    Server(NGINX, NGINX, "static", ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx.conf")),
+    drawbar("drawbar", "wsgi", "--threads", "1"),
+    drawbar("drawbar-1:8", "wsgi", "--threads", "1:8"),
+    drawbar("drawbar-8", "wsgi", "--threads", "8"),
+    drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
+    drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),
+    Server(
+        "bjoern",
+        "bjoern",
+        "wsgi",
+        ("{python}", "-c", "import bjoern, apps; bjoern.run(apps.{app}, '127.0.0.1', {port})"),
+    ),
+    Server(
+        "fastwsgi",
+        "fastwsgi",
+        "wsgi",
+        ("{python}", "-W", "ignore", "-c", "import fastwsgi, apps; fastwsgi.run(apps.{app}, '127.0.0.1', {port})"),
+    ),
+    granian("granian", "wsgi", "--blocking-threads", "1"),
+    granian("granian-8", "wsgi", "--blocking-threads", "8"),
+    granian("granian-asgi", "asgi", "--loop", "uvloop"),
+    uvicorn("uvicorn", "uvloop"),
+    uvicorn("uvicorn-asyncio", "asyncio"),
+    gunicorn("gunicorn-sync"),
+    gunicorn("gunicorn-gthread", "--worker-class", "gthread", "--threads", "8"),
+    Server(
+        "waitress",
+        "waitress",
+        "wsgi",
+        (
+            *("{python}", "-m", "waitress", "--listen", "127.0.0.1:{port}", "--threads", "8"),
+            # Its defaults refuse the 101st connection and warn of every queued request.
+            *("--connection-limit", "12000", "apps:{app}"),
+        ),
+    ),
+)
+
+BY_NAME = {server.name: server for server in SERVERS}
+
+
+def chosen(names: Iterable[str], wanted: Iterable[str]) -> list[Server]:
+    """The servers among `names` that `wanted` asks for, by name or by family; all of them when it asks for none.
+
+    Raises KeyError with the name that no server or family has.
+    """
+    wanted = list(wanted)
+    known = BY_NAME.keys() | {server.family for server in SERVERS}
+    for name in wanted:
+        if name not in known:
+            raise KeyError(name)
+    servers = [BY_NAME[name] for name in names]
+    return [server for server in servers if not wanted or server.name in wanted or server.family in wanted]
