@@ -1,7 +1,7 @@
 """From fork to exit: what a child of the master does around the work it was forked for.
 
 A child holds nothing of the master but the listeners and the log: its signals are reset before they are let in, the
-master's pipes are closed, and it asks the kernel for SIGTERM when the master dies. It never returns into the
+master's pipes are closed, and it asks the kernel to end it when the master dies. It never returns into the
 master's code and never runs the master's `finally`: it leaves by os._exit.
 
 The random module reseeds itself in a forked child (os.register_at_fork); a test holds it to that.
@@ -9,14 +9,13 @@ The random module reseeds itself in a forked child (os.register_at_fork); a test
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, NoReturn
 
 from drawbar.config import OperatorError
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.process import signal_on_parent_death
+from drawbar.supervisor.process import end_with_parent
 from drawbar.supervisor.signals import block_signals, reset_signals, restore_signals
 from drawbar.supervisor.title import set_title
 
@@ -40,6 +39,8 @@ class Role(NamedTuple):
     comm: str
     work: Callable[[Report], int]
     """Runs until told to stop, and returns the exit code."""
+    grace_s: float = 0.0
+    """Seconds it has left when the master dies."""
 
 
 class Spawned(NamedTuple):
@@ -83,7 +84,7 @@ def _live(role: Role, log: Log, private: list[int], writer: int, master: int, ma
 
 
 def _settle(role: Role, private: list[int], master: int, mask: Iterable[int]) -> None:
-    signal_on_parent_death(signal.SIGTERM)
+    end_with_parent(role.grace_s)
     if os.getppid() != master:
         os._exit(EXIT_BROKEN)
     reset_signals()

@@ -145,7 +145,7 @@ class Master:
         def work(report: Callable[[str], None]) -> int:
             return self._run_worker(self._config, self._listeners.sockets, action.slot, report)
 
-        role = Role(f"drawbar: worker {action.slot}", "drawbar-worker", work)
+        role = Role(f"drawbar: worker {action.slot}", "drawbar-worker", work, self._config.timeouts.graceful)
         try:
             child = spawn(role, self._log, self._private())
         except OSError as error:
@@ -178,7 +178,7 @@ class Master:
 
     def _wait(self) -> None:
         wake = next_wake(self._pool)
-        timeout_ms = None if wake is None else max(0, math.ceil((wake - self._clock()) * 1000))
+        timeout_ms = None if wake is None else math.ceil(max(0.0, wake - self._clock()) * 1000)
         ready = {descriptor for descriptor, _ in self._poll.poll(timeout_ms)}
         for descriptor in ready - {self._signals.read_fd}:
             self._read_reports(descriptor)
@@ -243,9 +243,11 @@ class Master:
     def _on_watcher_report(self, line: str) -> None:
         if line.startswith(FAILED):
             self._log.error(f"changes are no longer watched: {line.removeprefix(FAILED)}")
-            return
-        self._log.info(f"{os.path.relpath(line)} changed: reloading")
-        self._pool.on_change()
+        elif line == READY:
+            self._log.info("watching for changes")
+        else:
+            self._log.info(f"{os.path.relpath(line)} changed: reloading")
+            self._pool.on_change()
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""

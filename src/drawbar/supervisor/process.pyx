@@ -1,21 +1,59 @@
-"""What a process of ours asks of Linux that the standard library has no call for.
+"""What a process of ours asks of Linux that the standard library has no call for: to end with its parent.
 
-One call only: titles and thread names are written through /proc (`title.py`), which needs no native code.
+Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
+
+The parent's death arrives as a signal of its own whose handler is C: it runs whatever the interpreter does, were it
+stuck in an extension with the lock held. The handler arms a timer and asks the process to stop (SIGTERM); a process
+that has not stopped when the timer runs out is ended by SIGALRM, whose default action nobody here changes.
 """
 
+cimport cython
 from libc.errno cimport errno
+from libc.string cimport memset
+from posix.signal cimport SA_RESTART, kill, sigaction, sigaction_t, sigemptyset
+from posix.time cimport ITIMER_REAL, itimerval, setitimer
+from posix.unistd cimport getpid
 
 
 cdef extern from "<sys/prctl.h>" nogil:
     int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)
     int PR_SET_PDEATHSIG
 
+cdef extern from "<signal.h>" nogil:
+    int SIGTERM
+    int SIGRTMAX
 
-def signal_on_parent_death(int number):
-    """Has the kernel send signal `number` to this process when the thread that forked it ends; 0 takes it back.
+# What is left to the process when its parent is dead. Written before the handler is installed, never after.
+cdef itimerval grace
+
+
+def end_with_parent(double grace_s):
+    """When the thread that forked this process ends: SIGTERM to it at once, and death after `grace_s` more seconds.
 
     prctl(2), PR_SET_PDEATHSIG. A parent that is dead already is not noticed: compare os.getppid() afterwards.
     The setting is lost in a fork and by a change of user, so each child asks for itself, after dropping privileges.
     """
-    if prctl(PR_SET_PDEATHSIG, <unsigned long> number, 0, 0, 0) != 0:
+    cdef sigaction_t action
+    # Zero would not arm the timer (setitimer(2)).
+    cdef long long microseconds = max(1, <long long> (grace_s * 1e6))
+    memset(&grace, 0, sizeof(grace))
+    grace.it_value.tv_sec = microseconds // 1000000
+    grace.it_value.tv_usec = microseconds % 1000000
+    memset(&action, 0, sizeof(action))
+    action.sa_handler = on_parent_death
+    action.sa_flags = SA_RESTART
+    sigemptyset(&action.sa_mask)
+    # The last of the real-time signals: the ones with names have other uses, and libraries count from the first.
+    if sigaction(SIGRTMAX, &action, NULL) != 0 or prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0:
         raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
+
+
+# Tracing would take the interpreter's lock, in a handler that must not.
+@cython.linetrace(False)
+@cython.profile(False)
+cdef void on_parent_death(int number) noexcept nogil:
+    """Only system calls: the process was interrupted anywhere (signal-safety(7); setitimer is one on Linux)."""
+    cdef int kept = errno
+    setitimer(ITIMER_REAL, &grace, NULL)
+    kill(getpid(), SIGTERM)
+    (&errno)[0] = kept

@@ -8,11 +8,11 @@ What is watched are the files of SUFFIXES under the given directories, without S
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 
 from drawbar.config import Config
-from drawbar.supervisor.child import Report
+from drawbar.supervisor.child import READY, Report
 
 SUFFIXES = (".py", ".pyi", ".html", ".jinja", ".jinja2", ".toml", ".env", ".mo")
 """What an application is made of; a style sheet or script is read anew for each request anyway."""
@@ -36,10 +36,15 @@ def watched_directories(config: Config) -> list[str]:
 
 
 def watch(directories: list[str], report: Report) -> int:
-    """Reports the path of a changed file, one for each batch, until the process is killed."""
-    batches = _inotify(directories) if find_spec("watchfiles") else _polled(directories)
+    """Reports "ready", then the path of a changed file, one for each batch, until the process is killed."""
+    batches = notified(directories) if find_spec("watchfiles") else polled(directories, _pause)
+    started = False
     for batch in batches:
-        report(min(batch))
+        if not started:
+            report(READY)
+            started = True
+        if batch:
+            report(min(batch))
     return 0
 
 
@@ -81,18 +86,23 @@ def _sources(directories: Iterable[str]) -> Iterator[str]:
             yield from (os.path.join(directory, name) for name in names if is_source(name))
 
 
-def _polled(directories: list[str]) -> Iterator[list[str]]:
+def polled(directories: list[str], pause: Callable[[], None]) -> Iterator[list[str]]:
+    """Batches of changed paths, some empty, the first when watching has begun; `pause` parts the looks."""
     before = snapshot(directories)
+    yield []
     while True:
-        time.sleep(POLL_INTERVAL_S)
+        pause()
         after = snapshot(directories)
-        changed = difference(before, after)
-        if changed:
-            yield changed
+        yield difference(before, after)
         before = after
 
 
-def _inotify(directories: list[str]) -> Iterator[list[str]]:
+def _pause() -> None:
+    time.sleep(POLL_INTERVAL_S)
+
+
+def notified(directories: list[str]) -> Iterator[list[str]]:
+    """The same from inotify, by way of watchfiles."""
     from watchfiles import watch as watch_files
 
     def wanted(_change: object, path: str) -> bool:
@@ -100,5 +110,7 @@ def _inotify(directories: list[str]) -> Iterator[list[str]]:
         folders = os.path.dirname(path)[len(top) :].split(os.sep)
         return is_source(path) and not any(is_skipped(folder) for folder in folders if folder)
 
-    for changes in watch_files(*directories, watch_filter=wanted, raise_interrupt=False):
+    # The empty batch of the first timeout is the only sign watchfiles gives that it watches.
+    interval_ms = int(POLL_INTERVAL_S * 1000)
+    for changes in watch_files(*directories, watch_filter=wanted, rust_timeout=interval_ms, yield_on_timeout=True):
         yield [path for _, path in changes]

@@ -1,0 +1,153 @@
+"""A real master over workers that only pretend to serve, run by the tests as a program of its own.
+
+    python serving.py EVENTS_FD BEHAVIOUR JSON
+
+The workers tell what they do as lines on the descriptor EVENTS_FD, so a test waits for events and never for time.
+JSON holds the sections of the configuration, and under "timing" what replaces the fields of Timing.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import msgspec
+
+from drawbar.config import AppConfig, Config, LogConfig, OperatorError, ServerConfig, TimeoutsConfig, parse_bind
+from drawbar.supervisor.master import Master
+from drawbar.supervisor.pool import Timing
+
+EVENTS = int(sys.argv[1])
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+Report = Callable[[str], None]
+
+
+def tell(event: str) -> None:
+    os.write(EVENTS, f"{event} {os.getpid()}\n".encode())
+
+
+def serve(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Serves until told to stop."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    report("ready wsgi")
+    tell(f"ready {slot}")
+    tell(f"stopping {signal.Signals(signal.sigwait(STOPPING)).name}")
+    return 0
+
+
+def answer(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Says one word to each connection of the first listener."""
+    report("ready")
+    tell(f"ready {slot}")
+    listeners[0].setblocking(True)
+    while True:
+        connection, _ = listeners[0].accept()
+        connection.sendall(b"hello")
+        connection.close()
+
+
+def random_number(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    tell(f"random {random.random()}")
+    return serve(config, listeners, slot, report)
+
+
+def descriptors(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Tells what kinds of descriptors it holds."""
+    own = {0, 1, 2, EVENTS, *(listener.fileno() for listener in listeners)}
+    kinds = []
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in own and os.path.exists(f"/proc/self/fd/{name}"):
+            kinds.append(os.readlink(f"/proc/self/fd/{name}").partition(":")[0])
+    tell(f"descriptors {','.join(sorted(kinds))}")
+    return serve(config, listeners, slot, report)
+
+
+def deaf(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Does not stop when told to."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    report("ready")
+    tell(f"ready {slot}")
+    signal.sigwait(STOPPING)
+    tell("deaf")
+    return forever()
+
+
+def dies_before_ready(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    tell("dying")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return forever()
+
+
+def dies_once_ready(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    report("ready")
+    tell("dying")
+    os._exit(3)
+
+
+def raises_operator_error(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    tell("failing")
+    raise OperatorError("cannot import 'nothing'", where="TARGET", right="write module:app")
+
+
+def raises_exception(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    tell("failing")
+    raise ZeroDivisionError("division\nby zero")
+
+
+def calls_exit(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    sys.exit(7)
+
+
+def breaks_at_work(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    report("ready")
+    tell("breaking")
+    raise RuntimeError("broken at work")
+
+
+def source(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Serves when the file the application would be compiles."""
+    with open("app.py") as file:
+        text = file.read()
+    tell("compiling")
+    compile(text, "app.py", "exec")
+    return serve(config, listeners, slot, report)
+
+
+def farewell(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    import atexit
+
+    atexit.register(tell, "farewell")
+    return serve(config, listeners, slot, report)
+
+
+def forever() -> NoReturn:
+    while True:
+        time.sleep(3600)
+
+
+def main() -> int:
+    behaviour, options = globals()[sys.argv[2]], json.loads(sys.argv[3])
+    server = options.get("server", {})
+    server["bind"] = tuple(parse_bind(bind) for bind in server.get("bind", ["127.0.0.1:0"]))
+    config = Config(
+        server=ServerConfig(**server),
+        app=msgspec.convert({"target": "hello:app", **options.get("app", {})}, AppConfig),
+        timeouts=TimeoutsConfig(graceful=options.get("graceful", 30.0)),
+        log=LogConfig(**options.get("log", {})),
+    )
+    timing = Timing(graceful_s=config.timeouts.graceful)._replace(**options.get("timing", {}))
+    try:
+        return Master(config, run_worker=behaviour, timing=timing).run()
+    except OperatorError as error:
+        print(f"drawbar: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
