@@ -7,16 +7,13 @@
 PYTHON ?= python3
 CASES ?=
 
-.PHONY: bench bench-tools
+.PHONY: bench bench-tools bench-clean
 
 # Only when asked for: no other target should have to start a Python to learn its version.
 ifneq ($(filter bench,$(MAKECMDGOALS)),)
 
-BENCH_SERIES := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
-ifeq ($(BENCH_SERIES),)
-$(error bench: there is no $(PYTHON); name another with PYTHON=python3.X)
-endif
-
+$(call require,$(PYTHON))
+BENCH_SERIES := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 BENCH_VENV := .venv-bench-$(BENCH_SERIES)
 BENCH_SOURCES := pyproject.toml setup.py $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd')
 
@@ -40,14 +37,15 @@ $(BENCH_VENV)/drawbar.stamp: $(BENCH_SOURCES) $(BENCH_VENV)/peers.stamp | bench-
 
 endif
 
-# What pip cannot install, in one line.
+# The servers and tools pip cannot install, in one line; what the build needs has been asked for above.
 bench-tools:
 	@PATH="$$PATH:/usr/sbin"; missing=; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v wrk >/dev/null || missing="$$missing wrk"; \
-	command -v gcc >/dev/null || missing="$$missing gcc"; \
 	test -e /usr/include/ev.h || missing="$$missing libev-dev"; \
-	$(PYTHON) -c 'import ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
-	$(PYTHON) -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>/dev/null \
-	    || missing="$$missing python3-dev"; \
-	test -z "$$missing" || { echo "bench: install what is missing with: apt-get install$$missing" >&2; exit 1; }
+	test -z "$$missing" || { echo "Benchmarks cannot run yet: run  apt-get install$$missing" >&2; exit 2; }
+
+clean: bench-clean
+
+bench-clean:
+	rm -rf .venv-bench-*

@@ -13,9 +13,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks import cases
-from benchmarks.cases import Case, Metric, Target
+from benchmarks.cases import Case, Highlight, Metric, Target
+from benchmarks.servers import NGINX
 from benchmarks.trials import Sample
 
+BEGIN_MARK = "<!-- figures:begin"
+END_MARK = "<!-- figures:end -->"
 HOLDS = {"<=": operator.le, "<": operator.lt, ">=": operator.ge}
 
 
@@ -144,6 +147,49 @@ def render(runs: Sequence[Results]) -> str:
         "of a server's processes per answered request.\n"
     )
     return "\n".join([opening, *(render_run(run) for run in sorted(runs, key=version_key))])
+
+
+def highlights(runs: Sequence[Results]) -> str:
+    """The lines for README.md: the best of RESULTS.md in one table for each version of Python."""
+    blocks = []
+    for run in sorted(runs, key=version_key):
+        rows = [
+            row for highlight in cases.HIGHLIGHTS if (row := highlight_row(highlight, run.cases.get(highlight.case)))
+        ]
+        if rows:
+            blocks.append(f"Python {run.python}; {run.machine['processor']}:\n")
+            blocks.append(table(["", "Drawbar", "nginx", "best Python peer"], rows))
+    blocks.append("More, and how it was measured: [benchmarks/RESULTS.md](benchmarks/RESULTS.md).\n")
+    return "\n".join(blocks)
+
+
+def highlight_row(highlight: Highlight, result: CaseResult | None) -> list[str] | None:
+    """One line, or None when Drawbar was not measured."""
+    if result is None:
+        return None
+    metric = highlight.metric
+    ours = result.median(highlight.server, metric.key)
+    if ours is None:
+        return None
+    nginx = result.median(NGINX, metric.key)
+    peers = [(value, name) for name in highlight.peers if (value := result.median(name, metric.key)) is not None]
+    best = "-" if not peers else f"{shown(min(peers)[0], metric.digits)} ({min(peers)[1]})"
+    return [
+        highlight.text,
+        shown(ours, metric.digits),
+        "-" if nginx is None else shown(nginx, metric.digits),
+        best,
+    ]
+
+
+def between_marks(text: str, inserted: str) -> str:
+    """README.md with `inserted` between its two marks. Raises ValueError when it has none."""
+    head, begin, rest = text.partition(BEGIN_MARK)
+    mark_end, arrow, rest = rest.partition("-->\n")
+    _, end, tail = rest.partition(END_MARK)
+    if not (begin and arrow and end):
+        raise ValueError(f"{BEGIN_MARK} ... --> and {END_MARK} are not both there")
+    return head + begin + mark_end + arrow + inserted + end + tail
 
 
 def version_key(run: Results) -> tuple[int, ...]:

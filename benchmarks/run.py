@@ -34,6 +34,7 @@ from benchmarks.trials import Settings  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RESULTS_MD = HERE / "RESULTS.md"
+README = HERE.parent / "README.md"
 RESULTS_JSON = HERE / "RESULTS.json"
 # Ten thousand idle connections, on either side, and room for everything else.
 OPEN_FILES = 20_000
@@ -180,11 +181,12 @@ def measured_once_more(so_far: ServerResult, case: Case, server: Server, plan: P
 
 
 def write(results: Results) -> None:
-    """Put the results beside those of other versions of Python, and render them all."""
+    """Put the results beside those of other versions of Python, and render them all, in short in README.md."""
     runs = report.from_json(RESULTS_JSON.read_text()) if RESULTS_JSON.exists() else {}
     runs[results.series] = results.merged_into(runs.get(results.series))
     RESULTS_JSON.write_text(report.to_json(runs.values()))
     RESULTS_MD.write_text(report.render(list(runs.values())))
+    README.write_text(report.between_marks(README.read_text(), report.highlights(list(runs.values()))))
 
 
 def machine() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import apps, cases, process, servers
-from benchmarks.cases import Case, Target
+from benchmarks.cases import Case, Highlight, Target
 
 
 @pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.name)
@@ -18,6 +18,14 @@ def test_targets_ask_for_what_their_case_measures(target: Target) -> None:
     [case] = cases.chosen([target.case])
     assert {target.server, *target.others} <= set(case.servers)
     assert target.metric in {metric.key for metric in case.metrics}
+
+
+@pytest.mark.parametrize("highlight", cases.HIGHLIGHTS, ids=lambda highlight: highlight.text)
+def test_highlights_show_what_their_case_measures(highlight: Highlight) -> None:
+    [case] = cases.chosen([highlight.case])
+    assert highlight.server in case.servers
+    assert highlight.metric in case.metrics
+    assert set(highlight.peers) <= servers.BY_NAME.keys()
 
 
 @pytest.mark.parametrize(("python", "bound"), [((3, 11), 0.70), ((3, 12), 0.45), ((3, 13), 0.45)])

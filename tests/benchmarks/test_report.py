@@ -124,3 +124,20 @@ def test_large_infinite_and_small_numbers_are_readable() -> None:
     assert report.shown(151234.4, 0) == "151,234"
     assert report.shown(math.inf, 2) == "not in time"
     assert report.shown(0.054, 2) == "0.05"
+
+
+def test_readme_shows_the_best_peer_and_leaves_out_what_was_not_measured() -> None:
+    text = report.highlights([run(wsgi_hello=hello(nginx=[6], drawbar=[6.25], bjoern=[8], granian=[7]))])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert rows[2:] == [["WSGI hello, CPU µs/request", "6.25", "6.00", "7.00 (granian)"]]
+
+
+def test_readme_is_replaced_between_its_marks_only() -> None:
+    text = "before\n<!-- figures:begin: why -->\nold\n<!-- figures:end -->\nafter\n"
+    assert report.between_marks(text, "new\n") == text.replace("old", "new")
+
+
+@pytest.mark.parametrize("text", ["", "<!-- figures:begin -->\n", "<!-- figures:end -->\n"])
+def test_readme_without_marks_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="figures:begin"):
+        report.between_marks(text, "new")
