@@ -17,6 +17,7 @@ cdef uint64_t now_ns() noexcept nogil
 
 cdef class Job:
     """A gateway's side of an exchange: the call of its app, and what it hears meanwhile from the thread that leads."""
+    cdef uint32_t route                         # equal for requests that are likely to take equally long
     cdef int run(self) except -1                # calls the app; for executors, on a thread of theirs
     cdef object coroutine(self)                 # the same as a coroutine, for executors with a loop
     cdef int body_arrived(self) except -1       # more of the body, its end, or `body.error`
@@ -63,7 +64,7 @@ cdef class Exchange:
     cdef tuple peer(self)               # (host, port) or None
     cdef tuple server(self)             # (host, port), (path, None) for a Unix socket
     cdef str scheme(self)
-    cdef bint secure_peer(self)         # the peer is a trusted proxy
+    cdef bint believes(self, int known)     # that field comes from a trusted proxy that always sets it itself
     cdef object client(self)            # drawbar.exchange.forwarded.Client
 
     # -- body, for an app thread that may block: reads on until `wanted` bytes are pending or the body is complete

@@ -155,7 +155,7 @@ cdef class Exchange:
     cdef str scheme(self):
         return "http"
 
-    cdef bint secure_peer(self):
+    cdef bint believes(self, int known):
         return False
 
     cdef object client(self):

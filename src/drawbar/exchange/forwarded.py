@@ -6,10 +6,12 @@ as trusted addresses go: everything further left may be the client's invention.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import NamedTuple
+
+from drawbar.config.networks import Network, pack_address
 
 Address = tuple[str, int]
 
@@ -24,35 +26,23 @@ class Client(NamedTuple):
     prefix: str | None
 
 
-class Networks:
-    """Peers whose word is believed: CIDRs, `unix` for every peer on a Unix socket, `*` for everybody.
+class Proxies:
+    """Peers whose word is believed, and in which fields.
 
-    Raises ValueError for an entry that is none of these.
+    fields: lower-case names of what those peers always set themselves; a field that is not among them passes through a
+    proxy as its client wrote it, so it is believed no more than the client.
     """
 
-    def __init__(self, entries: Iterable[str]) -> None:
-        self.everyone = False
-        self.unix = False
-        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
-        for entry in entries:
-            if entry == "*":
-                self.everyone = self.unix = True
-            elif entry == "unix":
-                self.unix = True
-            else:
-                self._networks.append(ipaddress.ip_network(entry, strict=False))
+    def __init__(self, networks: Iterable[Network], fields: Iterable[str]) -> None:
+        self._networks = tuple(networks)
+        self.fields = frozenset(fields)
 
     def trusts(self, host: str | None) -> bool:
         """Whether a peer at that address is a trusted proxy; None is a peer on a Unix socket."""
-        if host is None:
-            return self.unix
-        if self.everyone:
-            return True
-        try:
-            address = ipaddress.ip_address(host)
-        except ValueError:
+        packed = None if host is None else pack_address(host)
+        if host is not None and packed is None:
             return False
-        return any(address in network for network in self._networks)
+        return any(network.contains(packed) for network in self._networks)
 
 
 def _nodes(values: Sequence[str]) -> list[str]:
@@ -70,13 +60,13 @@ def _parse_node(node: str) -> Address | None:
     elif text.count(":") == 1:
         text, _, rest = text.partition(":")
         port = int(rest) if rest.isdigit() else 0
-    try:
-        return str(ipaddress.ip_address(text)), port if port < 65_536 else 0
-    except ValueError:
+    packed = pack_address(text)
+    if packed is None:
         return None
+    return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed), port if port < 65_536 else 0
 
 
-def _rightmost_untrusted(nodes: Sequence[str], peer: Address | None, networks: Networks) -> Address | None:
+def _rightmost_untrusted(nodes: Sequence[str], peer: Address | None, proxies: Proxies) -> Address | None:
     """The first address from the right that is no trusted proxy; the leftmost one when all are."""
     found = peer
     for node in reversed(nodes):
@@ -84,7 +74,7 @@ def _rightmost_untrusted(nodes: Sequence[str], peer: Address | None, networks: N
         if address is None:
             return found
         found = address
-        if not networks.trusts(address[0]):
+        if not proxies.trusts(address[0]):
             return found
     return found
 
@@ -120,15 +110,16 @@ def _last(values: Sequence[str]) -> str | None:
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?\Z")
 
 
-def client_of(peer: Address | None, scheme: str, networks: Networks, fields: dict[str, list[str]]) -> Client:
+def client_of(peer: Address | None, scheme: str, proxies: Proxies, fields: dict[str, list[str]]) -> Client:
     """The client a trusted `peer` speaks for.
 
     fields: values by lower-case name of `forwarded` and the `x-forwarded-*` fields of the request. `Forwarded`, when
     it is there, wins over all of them: mixing both lets a client complete one with the other.
     """
+    fields = {name: values for name, values in fields.items() if name in proxies.fields}
     forwarded = _parse_forwarded(fields.get("forwarded", ()))
     if forwarded:
-        address = _rightmost_untrusted([element.get("for", "unknown") for element in forwarded], peer, networks)
+        address = _rightmost_untrusted([element.get("for", "unknown") for element in forwarded], peer, proxies)
         nearest = forwarded[-1]
         host = nearest.get("host")
         return Client(
@@ -138,7 +129,7 @@ def client_of(peer: Address | None, scheme: str, networks: Networks, fields: dic
             None,
             None,
         )
-    address = _rightmost_untrusted(_nodes(fields.get("x-forwarded-for", ())), peer, networks)
+    address = _rightmost_untrusted(_nodes(fields.get("x-forwarded-for", ())), peer, proxies)
     host = _last(fields.get("x-forwarded-host", ()))
     port = _last(fields.get("x-forwarded-port", ()))
     prefix = _last(fields.get("x-forwarded-prefix", ()))

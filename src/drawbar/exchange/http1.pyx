@@ -672,9 +672,9 @@ cdef class Http1Connection(Http1Link):
     cdef bint is_trusted(self):
         if self.trusted < 0:
             self.trusted = 0
-            if self.site.policy.networks is not None:
+            if self.site.policy.proxies is not None:
                 name = self.peer_name()
-                self.trusted = self.site.policy.networks.trusts(name[0] if name is not None else None)
+                self.trusted = self.site.policy.proxies.trusts(name[0] if name is not None else None)
         return self.trusted
 
     cdef object client_of(self, Http1Exchange exchange):
@@ -690,7 +690,7 @@ cdef class Http1Connection(Http1Link):
                     exchange.base[field.value:field.value + field.value_size].decode("latin-1"))
         if not fields or not self.is_trusted():
             return Client(peer, self.site.scheme, None, None, None)
-        return client_of(peer, self.site.scheme, self.site.policy.networks, fields)
+        return client_of(peer, self.site.scheme, self.site.policy.proxies, fields)
 
     cdef tuple server_name(self):
         return self.site.server

@@ -91,8 +91,8 @@ cdef class Http1Exchange(Exchange):
     cdef str scheme(self):
         return self.link.scheme_name()
 
-    cdef bint secure_peer(self):
-        return self.link.is_trusted()
+    cdef bint believes(self, int known):
+        return self.policy.believed >> known & 1 and self.link.is_trusted()
 
     cdef object client(self):
         return self.link.client_of(self)

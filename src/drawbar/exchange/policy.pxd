@@ -20,7 +20,8 @@ cdef class Policy:
     cdef readonly object on_complete        # callable(exchange) after the last byte, or None
     cdef readonly object on_refused         # callable(peer, status, why, bytes), or None
     cdef readonly object on_app_error       # callable(exchange, exception), or None
-    cdef readonly object networks           # drawbar.exchange.forwarded.Networks, or None: no proxy is trusted
+    cdef readonly object proxies            # drawbar.exchange.forwarded.Proxies, or None: no proxy is trusted
+    cdef uint32_t believed                  # bit n: Known n is believed from a trusted proxy
     cdef bytes server_header                # "Server: drawbar\r\n", or empty
     cdef int64_t date_second
     cdef char date[160]                     # "Date: ...\r\nServer: drawbar\r\n"

@@ -3,9 +3,10 @@
 
 The supervisor's worker fills it from the configuration; nothing below knows where a value came from.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 from posix.time cimport clock_gettime, timespec
+from drawbar.wire.tables cimport known_name, name_hash
 
 from email.utils import formatdate
 
@@ -29,7 +30,7 @@ cdef class Policy:
                  double linger_timeout=5, int keepalive_requests=0, size_t body_memory_bytes=65_536,
                  size_t output_high_bytes=262_144, size_t output_low_bytes=65_536,
                  size_t response_spill_bytes=1 << 30, object temp_dir=None, str server_header="drawbar",
-                 object on_complete=None, object on_refused=None, object on_app_error=None, object networks=None):
+                 object on_complete=None, object on_refused=None, object on_app_error=None, object proxies=None):
         self.head.head_bytes = head_bytes
         self.head.target_bytes = target_bytes
         self.head.fields = fields
@@ -51,7 +52,10 @@ cdef class Policy:
         self.on_complete = on_complete
         self.on_refused = on_refused
         self.on_app_error = on_app_error
-        self.networks = networks
+        self.proxies = proxies
+        if proxies is not None:
+            for name in proxies.fields:
+                self.believed |= <uint32_t>1 << <int>known_name(name.encode(), len(name), name_hash(name.encode(), len(name)))
         if len(server_header) > 64:
             raise ValueError("the Server header is at most 64 characters long")
         self.server_header = f"Server: {server_header}\r\n".encode("ascii") if server_header else b""

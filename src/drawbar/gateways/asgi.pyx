@@ -200,7 +200,7 @@ cdef class AsgiHandler(Handler):
         for i in range(head.n_fields):
             field = &head.fields[i]
             if field.known >= KNOWN_PROXY and field.known <= KNOWN_FORWARDED:
-                if field.known == KNOWN_PROXY or not exchange.secure_peer():
+                if field.known == KNOWN_PROXY or not exchange.believes(field.known):
                     # What a stranger says of itself never reaches the app as fact.
                     continue
                 forwarded[0] = True

@@ -203,9 +203,9 @@ cdef class WsgiHandler(Handler):
             if field.known >= KNOWN_PROXY and field.known <= KNOWN_FORWARDED:
                 if field.known >= KNOWN_X_FORWARDED_FOR:
                     # What a stranger says of itself never reaches the app as fact.
-                    forwarded = exchange.secure_peer()
-                    if not forwarded:
+                    if not exchange.believes(field.known):
                         continue
+                    forwarded = True
                 else:
                     # "Proxy" would become HTTP_PROXY, which many clients obey (CVE-2016-5385).
                     continue

@@ -63,6 +63,7 @@ cdef class Reactor:
     cdef volatile bint waiting          # the leader sleeps in epoll_wait
     cdef object temp_dir
     cdef object on_error                # called with an exception nobody else could handle
+    cdef object on_empty                # called when draining and the last connection has closed
     cdef object on_wake                 # called when wake() was, on the leading thread
     cdef object on_defer                # nested: asks the loop for a turn
     cdef Connection current             # whose events are being handled

@@ -242,7 +242,10 @@ cdef class Reactor:
 
     cdef void connection_closed(self) noexcept:
         self.connections -= 1
-        if self.paused and not self.draining and self.connections < self.connection_limit:
+        if self.draining:
+            if self.connections == 0 and self.on_empty is not None:
+                self.on_empty()
+        elif self.paused and self.connections < self.connection_limit:
             self.resume()
 
     cpdef pause(self):
@@ -365,8 +368,8 @@ cdef class Reactor:
     # -- running
 
     def run(self):
-        """Leads until stop(): for one thread that does everything itself."""
-        while not self.stopped:
+        """Leads until stop(), or until drain() has come to its end: for one thread that does everything itself."""
+        while not self.stopped and not (self.draining and self.connections == 0):
             self.turn(self.timeout_ms())
 
     def drain_ready(self):
@@ -375,6 +378,10 @@ cdef class Reactor:
 
     def set_on_wake(self, object callback):
         self.on_wake = callback
+
+    def set_on_empty(self, object callback):
+        """`callback()` once the reactor drains and has no connection left."""
+        self.on_empty = callback
 
     def set_on_defer(self, object callback):
         """Inside an asyncio loop: `callback()` must have the loop call run_deferred() soon."""
@@ -408,9 +415,13 @@ cdef class Reactor:
     def drain(self):
         """Stops accepting; every connection ends with the answer to its present or next request."""
         cdef int fd
-        self.draining = True
+        cdef Listener listener
         if not self.paused:
+            for listener in self.listeners:
+                # Who is through the handshake was promised an answer.
+                listener.on_events(EPOLLIN)
             self.pause()
+        self.draining = True
         for fd in range(self.table_size):
             if self.table[fd] is not NULL:
                 source = <object>self.table[fd]

@@ -1,0 +1,391 @@
+# cython: language_level=3
+"""Leader and followers: one thread reads and calls the app in place; another takes the lead when a call takes long.
+
+Law: exactly one thread leads (takes turns of the reactor). It calls quick requests itself, with no hand-off, so a fast
+application runs at the speed of a single thread. The watcher, one follower, looks once a tick: when the leader has
+been inside one and the same call for a whole tick, the watcher leads from there on, and the old leader finishes its
+exchange alone and then becomes a follower (TURN_LOST unwinds it). While the leader has nothing to do the watcher
+sleeps for good.
+
+A route that was slow lately is not called by the leader at all but queued for followers, which pull: a thread takes a
+call when it has nothing else to do (lanes.pyx says which). At most `maximum` calls run at once, by at most one thread
+more than that: the leader goes on reading, timing out and answering while every slot is held.
+
+All bookkeeping happens with the GIL held. Threads sleep and tick without it, on a semaphore of their own.
+"""
+from libc.errno cimport EINTR, ETIMEDOUT, errno
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from drawbar.exchange.exchange cimport Executor, Job, now_ns
+from drawbar.executors.lanes cimport (
+    LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, Slots, next_lane, note_ended, note_quick, note_started)
+from drawbar.net.reactor cimport Connection, Reactor, TURN_KEPT, TURN_LOST, Turn
+
+import threading
+from collections import deque
+
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    enum:
+        CLOCK_MONOTONIC
+    int clock_gettime(int clock, timespec* into)
+
+cdef extern from "<semaphore.h>" nogil:
+    ctypedef struct sem_t:
+        pass
+    int sem_init(sem_t* semaphore, int shared, unsigned int value)
+    int sem_destroy(sem_t* semaphore)
+    int sem_post(sem_t* semaphore)
+    int sem_wait(sem_t* semaphore)
+    int sem_clockwait(sem_t* semaphore, int clock, const timespec* until)
+
+cdef enum:
+    TICK_NS = 1_000_000         # a call still running at the second look is long: 1 to 2 ms
+    QUIET_TICKS = 50            # ticks without a new call after which the watcher sleeps for good
+    IDLE_NS = 30_000_000_000    # a follower idle this long ends, down to the minimum
+    ROUTES = 1024               # remembered routes; a power of two
+    SLOW_SCORE = 4              # quick runs in a row that make a slow route quick again
+    LANE_POLL_MS = 2            # how often the leader looks at the lanes while slow calls wait for the last slot
+
+
+cdef void _after(timespec* until, uint64_t ns) noexcept nogil:
+    cdef uint64_t nanoseconds
+    clock_gettime(CLOCK_MONOTONIC, until)
+    nanoseconds = <uint64_t>until.tv_nsec + ns
+    until.tv_sec += <long>(nanoseconds // 1_000_000_000)
+    until.tv_nsec = <long>(nanoseconds % 1_000_000_000)
+
+
+cdef class _Thread:
+    """One thread that takes roles. Its semaphore is what others wake it by."""
+    cdef sem_t* semaphore
+
+    def __cinit__(self):
+        self.semaphore = <sem_t*>calloc(1, sizeof(sem_t))
+        if self.semaphore is NULL:
+            raise MemoryError()
+        sem_init(self.semaphore, 0, 0)
+
+    def __dealloc__(self):
+        if self.semaphore is not NULL:
+            sem_destroy(self.semaphore)
+            free(self.semaphore)
+
+    cdef bint sleep(self, uint64_t ns) noexcept:
+        """Until woken, or for so long (0: without end). True when woken."""
+        cdef timespec until
+        cdef int result
+        with nogil:
+            if ns:
+                _after(&until, ns)
+            while True:
+                result = sem_clockwait(self.semaphore, CLOCK_MONOTONIC, &until) if ns else sem_wait(self.semaphore)
+                if result == 0 or errno != EINTR:
+                    break
+        return result == 0
+
+
+cdef class ThreadsExecutor(Executor):
+    """minimum: threads kept when there is nothing to do. maximum: calls of the app that may run at once."""
+    cdef Reactor reactor
+    cdef readonly int minimum
+    cdef readonly int maximum
+    cdef readonly int threads           # alive, the leader included
+    cdef Slots slots
+    cdef uint64_t epoch                 # changes with every new leader
+    cdef bint led
+    cdef volatile uint64_t call_number  # of the leader's calls
+    cdef volatile bint calling          # the leader is inside a call
+    cdef uint32_t call_route
+    cdef _Thread watcher
+    cdef bint watcher_asleep
+    cdef list idle                      # followers asleep; the last one slept least
+    cdef object quick
+    cdef object slow
+    cdef int starting                   # threads woken or made for a call and not there yet
+    cdef uint8_t scores[ROUTES]         # > 0: the route was slow lately
+
+    def __init__(self, Reactor reactor, int minimum, int maximum):
+        if not 1 <= minimum <= maximum:
+            raise ValueError(f"threads must be 1 <= minimum <= maximum, not {minimum}:{maximum}")
+        self.reactor = reactor
+        self.minimum = minimum
+        self.maximum = maximum
+        self.slots.maximum = maximum
+        self.idle = []
+        self.quick = deque()
+        self.slow = deque()
+
+    # -- what a test or a status page asks
+
+    @property
+    def running(self):
+        """Calls of the app running now."""
+        return self.slots.running
+
+    @property
+    def waiting(self):
+        """Calls waiting for a slot."""
+        return len(self.quick) + len(self.slow)
+
+    # -- submitting: by the leader
+
+    cdef Turn submit(self, Job job) except *:
+        cdef uint32_t route = job.route & (ROUTES - 1)
+        cdef uint64_t epoch = self.epoch
+        if self.scores[route] > 0:
+            self.slow.append(job)
+            self._staff()
+            return TURN_KEPT
+        if self.slots.running >= self.maximum or self.quick:
+            note_quick(&self.slots, now_ns())
+            self.quick.append(job)
+            self._staff()
+            return TURN_KEPT
+        if self.watcher is None or self.watcher_asleep:
+            self._need_watcher()
+        self.slots.running += 1
+        self.call_number += 1
+        self.call_route = route
+        self.calling = True
+        try:
+            job.run()
+        except BaseException as error:
+            self.reactor.report(error)
+        self.slots.running -= 1
+        if self.epoch != epoch:
+            self.slots.running_slow -= 1
+            return TURN_LOST
+        self.calling = False
+        if self.slow:
+            note_quick(&self.slots, now_ns())
+            self._staff()
+        return TURN_KEPT
+
+    # -- staffing
+
+    cdef int _staff(self) except -1:
+        """Sees that as many threads are on their way as there are calls that may start."""
+        cdef Slots plan = self.slots
+        cdef int quick = <int>len(self.quick)
+        cdef int slow = <int>len(self.slow)
+        cdef int coming = self.starting
+        cdef uint64_t now = now_ns()
+        cdef Lane lane
+        while True:
+            lane = next_lane(&plan, quick, slow, now)
+            if lane == LANE_NONE:
+                return 0
+            note_started(&plan, lane)
+            if lane == LANE_QUICK:
+                quick -= 1
+            else:
+                slow -= 1
+            if coming > 0:
+                coming -= 1
+            elif not self._wake_one():
+                return 0
+
+    cdef bint _wake_one(self) except *:
+        """Wakes or makes a follower. False when all there may be are at work."""
+        cdef _Thread thread
+        if self.idle:
+            thread = self.idle.pop()
+        elif self.watcher is not None and self.threads > self.maximum:
+            # Every other thread is in a call: the watcher has nobody left to relieve but by pulling itself.
+            thread = self.watcher
+            self.watcher = None
+        elif self.threads <= self.maximum:
+            self.starting += 1
+            self._spawn()
+            return True
+        else:
+            return False
+        self.starting += 1
+        sem_post(thread.semaphore)
+        return True
+
+    cdef int _spawn(self) except -1:
+        self.threads += 1
+        try:
+            threading.Thread(target=self._follow, name=f"drawbar-{self.threads}", daemon=True).start()
+        except BaseException:
+            self.threads -= 1
+            self.starting -= 1
+            raise
+        return 0
+
+    cdef int _need_watcher(self) except -1:
+        """Before the leader calls an app itself: somebody must be able to relieve it."""
+        if self.watcher is not None:
+            self.watcher_asleep = False
+            sem_post(self.watcher.semaphore)
+        elif self.starting == 0 and (self.idle or self.threads <= self.maximum):
+            # A thread that finds no call to run becomes the watcher.
+            self._wake_one()
+        return 0
+
+    # -- roles
+
+    def run(self):
+        """Takes roles on the calling thread until the reactor is stopped."""
+        self.threads += 1
+        self._roles(_Thread(), False)
+        self.threads -= 1
+        self._wake_all()
+
+    def _follow(self):
+        """Takes roles on a thread made for a call."""
+        self.starting -= 1
+        try:
+            self._roles(_Thread(), True)
+        except BaseException as error:
+            self.reactor.report(error)
+        finally:
+            self.threads -= 1
+
+    cdef int _roles(self, _Thread thread, bint may_end) except -1:
+        cdef Lane lane
+        while not self.reactor.stopped:
+            if not self.led:
+                self._lead()
+                continue
+            lane = next_lane(&self.slots, <int>len(self.quick), <int>len(self.slow), now_ns())
+            if lane != LANE_NONE:
+                self._work(lane)
+            elif self.watcher is None:
+                self._watch(thread)
+            elif not self._rest(thread, may_end):
+                return 0
+        return 0
+
+    cdef int _lead(self) except -1:
+        cdef uint64_t epoch
+        cdef Reactor reactor = self.reactor
+        cdef int timeout
+        self.led = True
+        self.epoch += 1
+        epoch = self.epoch
+        self.calling = False
+        try:
+            while not reactor.stopped:
+                timeout = reactor.timeout_ms()
+                if self.slow and (timeout < 0 or timeout > LANE_POLL_MS):
+                    timeout = LANE_POLL_MS
+                if reactor.turn(timeout) == TURN_LOST or self.epoch != epoch:
+                    return 0
+                if self.slow or self.quick:
+                    self._staff()
+                if reactor.draining and reactor.connections == 0 and self.slots.running == 0:
+                    reactor.stop()
+        finally:
+            if self.epoch == epoch:
+                self.led = False
+            if reactor.stopped:
+                self._wake_all()
+        return 0
+
+    cdef int _work(self, Lane lane) except -1:
+        """Pulls one call and runs it."""
+        cdef Job job = self.quick.popleft() if lane == LANE_QUICK else self.slow.popleft()
+        cdef uint32_t route = job.route & (ROUTES - 1)
+        cdef uint64_t started = now_ns()
+        cdef uint64_t took
+        note_started(&self.slots, lane)
+        try:
+            job.run()
+        except BaseException as error:
+            self.reactor.report(error)
+        took = now_ns() - started
+        note_ended(&self.slots, lane, took, started + took)
+        if took >= TICK_NS:
+            self.scores[route] = SLOW_SCORE
+        elif self.scores[route] > 0:
+            self.scores[route] -= 1
+        if self.reactor.draining and self.slots.running == 0:
+            self.reactor.wake()
+        return 0
+
+    cdef int _watch(self, _Thread thread) except -1:
+        """Looks once a tick whether the leader is held up; returns when it leads no more or this thread is needed."""
+        cdef uint64_t seen = self.call_number
+        cdef int quiet = 0
+        cdef bint woken, held
+        cdef uint64_t number
+        self.watcher = thread
+        try:
+            while not self.reactor.stopped and self.watcher is thread:
+                if quiet >= QUIET_TICKS and not self.calling:
+                    self.watcher_asleep = True
+                    thread.sleep(0)
+                    self.watcher_asleep = False
+                    quiet = 0
+                    seen = self.call_number
+                    continue
+                with nogil:
+                    while True:
+                        woken = self._tick(thread.semaphore)
+                        number = self.call_number
+                        held = self.calling and number == seen
+                        if woken or held:
+                            break
+                        quiet = quiet + 1 if number == seen else 0
+                        seen = number
+                        if quiet >= QUIET_TICKS:
+                            break
+                if held and self.calling and self.call_number == seen and self.watcher is thread:
+                    self._relieve()
+                    return 0
+        finally:
+            if self.watcher is thread:
+                self.watcher = None
+            elif self.starting > 0:
+                # Woken to pull a call.
+                self.starting -= 1
+        return 0
+
+    cdef bint _tick(self, sem_t* semaphore) noexcept nogil:
+        cdef timespec until
+        _after(&until, TICK_NS)
+        return sem_clockwait(semaphore, CLOCK_MONOTONIC, &until) == 0
+
+    cdef int _relieve(self) except -1:
+        """Takes the lead from the thread inside a long call."""
+        cdef Connection connection = self.reactor.current
+        self.scores[self.call_route] = SLOW_SCORE
+        self.slots.running_slow += 1
+        self.epoch += 1
+        self.calling = False
+        self.led = False
+        self.reactor.current = None
+        if connection is not None:
+            # Answers to earlier pipelined requests wait there for the one that takes long.
+            connection.flush()
+        return 0
+
+    cdef bint _rest(self, _Thread thread, bint may_end) except *:
+        """Sleeps until needed. False when this thread is one too many."""
+        self.idle.append(thread)
+        if thread.sleep(<uint64_t>IDLE_NS if may_end else 0):
+            if self.starting > 0:
+                self.starting -= 1
+            return True
+        if thread not in self.idle:
+            # Woken in the moment it gave up.
+            thread.sleep(0)
+            self.starting -= 1
+            return True
+        self.idle.remove(thread)
+        return self.threads <= self.minimum + 1
+
+    cdef int _wake_all(self) except -1:
+        """The reactor has stopped: nobody sleeps on."""
+        cdef _Thread thread
+        for thread in self.idle:
+            sem_post(thread.semaphore)
+        if self.watcher is not None:
+            sem_post(self.watcher.semaphore)
+        return 0

@@ -1,0 +1,131 @@
+"""Serving an ASGI application: the reactor runs inside an asyncio loop, on stdlib asyncio or uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from drawbar.config import OperatorError
+from drawbar.exchange.http1 import Http1Connector
+from drawbar.executors.tasks import TasksExecutor
+from drawbar.gateways.asgi import AsgiHandler
+from drawbar.gateways.lifespan import Lifespan
+from drawbar.gateways.websocket import WebSocketGateway
+from drawbar.net.reactor import Reactor
+from drawbar.supervisor.worker import STOP_SIGNALS, Site, server_name
+
+# Between two looks at the connections' deadlines while there are connections.
+TICK_SECONDS = 0.1
+# Of the graceful timeout, kept back for cancelled tasks and the lifespan's end before the master kills.
+FAREWELL_SECONDS = 2.0
+
+
+def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Makes the loop the operator asked for: "auto" is uvloop where it is installed. None is asyncio's own."""
+    if wanted == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        if wanted == "uvloop":
+            raise OperatorError(
+                "uvloop is not installed", where="app.loop", right="pip install 'drawbar[fast]', or choose asyncio"
+            ) from None
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def serve(site: Site, ready: Callable[[], None]) -> int:
+    """Serves until a stop signal and the last answer; returns the exit code."""
+    with asyncio.Runner(loop_factory=loop_factory(site.config.app.loop)) as runner:
+        runner.run(_Server(site, ready).run())
+    return 0
+
+
+class _Server:
+    """One worker's loop, from lifespan startup to lifespan shutdown."""
+
+    def __init__(self, site: Site, ready: Callable[[], None]) -> None:
+        self.site = site
+        self.ready = ready
+        self.reactor = Reactor(site.config.limits.connections, site.config.server.temp_dir, site.report)
+        self.stopping = asyncio.Event()
+        self.empty = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        state: dict[str, object] = {}
+        lifespan = Lifespan(self.site.app.app, self.site.config.app.lifespan, state, self.site.log)
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, self.stopping.set)
+        starting = asyncio.ensure_future(lifespan.startup())
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            # Told to stop before the application had started.
+            starting.cancel()
+            return
+        await starting
+        executor = TasksExecutor(loop)
+        self._listen(loop, executor, state)
+        self.ready()
+        await stopping
+        await self._drain(loop, executor)
+        await lifespan.shutdown()
+        loop.remove_reader(self.reactor.epoll_fd)
+        self.reactor.close()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop, executor: TasksExecutor, state: dict[str, object]) -> None:
+        reactor, site = self.reactor, self.site
+        settings = site.config.websocket
+        websocket = WebSocketGateway(
+            loop,
+            max_message_bytes=settings.max_message_bytes,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            compression=settings.compression,
+        )
+        for listener in site.listeners:
+            handler = AsgiHandler(
+                site.app.app,
+                executor,
+                loop,
+                root_path=site.config.app.root_path,
+                state=state,
+                websocket=websocket.run,
+                error_page=site.error_page(),
+            )
+            listener.setblocking(False)
+            connector = Http1Connector(site.policy, handler, "http", server_name(listener))
+            reactor.listen(listener, connector, exclusive=site.shared_listeners)
+        reactor.set_on_defer(lambda: loop.call_soon(reactor.run_deferred))
+        reactor.set_on_empty(self.empty.set)
+        loop.add_reader(reactor.epoll_fd, reactor.drain_ready)
+        self._tick(loop)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Sees to the deadlines of connections; without connections only a look now and then."""
+        self.reactor.drain_ready()
+        loop.call_later(TICK_SECONDS if self.reactor.connections else 10 * TICK_SECONDS, self._tick, loop)
+
+    async def _drain(self, loop: asyncio.AbstractEventLoop, executor: TasksExecutor) -> None:
+        graceful = self.site.config.timeouts.graceful
+        self.reactor.drain()
+        deadline = loop.time() + max(graceful / 2, graceful - FAREWELL_SECONDS)
+        if self.reactor.connections:
+            await _within(self.empty.wait(), deadline - loop.time())
+        # Work behind a response, such as background tasks, is part of its request.
+        if executor.running:
+            await asyncio.wait(set(executor.running), timeout=max(0.0, deadline - loop.time()))
+        for task in set(executor.running):
+            task.cancel()
+        if executor.running:
+            await asyncio.wait(set(executor.running), timeout=FAREWELL_SECONDS / 2)
+
+
+async def _within(waiting: object, seconds: float) -> None:
+    """Awaits that long at most."""
+    task = asyncio.ensure_future(waiting)  # type: ignore[call-overload]
+    await asyncio.wait([task], timeout=max(0.0, seconds))
+    task.cancel()

@@ -1,0 +1,71 @@
+"""Serving a WSGI application: the reactor runs standalone, and threads lead it in turn."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from drawbar.exchange.exchange import Executor
+from drawbar.exchange.http1 import Http1Connector
+from drawbar.executors.inline import InlineExecutor
+from drawbar.executors.threads import ThreadsExecutor
+from drawbar.gateways.wsgi import WsgiHandler
+from drawbar.net.reactor import Reactor
+from drawbar.supervisor.worker import STOP_SIGNALS, Site, server_name
+
+
+def serve(site: Site, ready: Callable[[], None]) -> int:
+    """Serves until a stop signal and the last answer; returns the exit code."""
+    config = site.config
+    reactor = Reactor(config.limits.connections, config.server.temp_dir, site.report)
+    threads = config.app.threads
+    executor: Executor
+    if threads.is_inline:
+        executor = InlineExecutor()
+        run = reactor.run
+    else:
+        executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
+        run = executor.run
+    _stop_on_signals(site, reactor)
+    for listener in site.listeners:
+        name = server_name(listener)
+        handler = WsgiHandler(
+            site.app.app,
+            executor,
+            root_path=config.app.root_path,
+            server=name,
+            multithread=not threads.is_inline,
+            multiprocess=site.shared_listeners,
+            stream_input=config.app.stream_input,
+            error_page=site.error_page(),
+        )
+        listener.setblocking(False)
+        reactor.listen(listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
+    ready()
+    run()
+    reactor.close()
+    return 0
+
+
+def _stop_on_signals(site: Site, reactor: Reactor) -> None:
+    """Drains at the first stop signal.
+
+    Python runs signal handlers on the main thread, which may be inside the application. So the handler does nothing,
+    and the byte that C code writes for it (signal.set_wakeup_fd) reaches whichever thread leads.
+    """
+
+    def ignore(number: int, frame: FrameType | None) -> None:
+        return None
+
+    def arrived() -> None:
+        os.read(reader, 64)
+        if not reactor.is_draining():
+            reactor.drain()
+
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    for number in STOP_SIGNALS:
+        signal.signal(number, ignore)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    reactor.watch(reader, arrived)
