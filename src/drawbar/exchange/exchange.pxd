@@ -62,6 +62,8 @@ cdef class Exchange:
     # -- request
     cdef int own_head(self) except -1
     cdef tuple peer(self)               # (host, port) or None
+    cdef str peer_host(self)            # None for a Unix socket
+    cdef int peer_port(self) noexcept
     cdef tuple server(self)             # (host, port), (path, None) for a Unix socket
     cdef str scheme(self)
     cdef bint believes(self, int known)     # that field comes from a trusted proxy that always sets it itself
@@ -90,5 +92,6 @@ cdef class Exchange:
 
     # -- the connection itself, for protocols that replace HTTP on it
     cdef int take_over(self) except -1
+    cdef int read_raw(self, bint reading) except -1     # off: what comes stays in the kernel's buffer
     cdef int raw_write(self, bytes data) except -1
     cdef int raw_close(self) except -1

@@ -149,6 +149,12 @@ cdef class Exchange:
     cdef tuple peer(self):
         return None
 
+    cdef str peer_host(self):
+        return None
+
+    cdef int peer_port(self) noexcept:
+        return 0
+
     cdef tuple server(self):
         return None
 
@@ -214,6 +220,9 @@ cdef class Exchange:
         return 0
 
     cdef int take_over(self) except -1:
+        raise NotImplementedError
+
+    cdef int read_raw(self, bint reading) except -1:
         raise NotImplementedError
 
     cdef int raw_write(self, bytes data) except -1:

@@ -85,6 +85,12 @@ cdef class Http1Exchange(Exchange):
     cdef tuple peer(self):
         return self.link.peer_name()
 
+    cdef str peer_host(self):
+        return self.link.reactor.host_name(&self.link.peer) if self.link.peer.family else None
+
+    cdef int peer_port(self) noexcept:
+        return self.link.peer.port
+
     cdef tuple server(self):
         return self.link.server_name()
 

@@ -33,6 +33,7 @@ cdef class WsgiCall(Job):
     cdef Exchange exchange
     cdef dict environ
     cdef bint started
+    cdef object _write(self, object data)
     cdef int _respond(self, object result) except -1
     cdef int _send(self, object item, bint last) except -1
     cdef int _send_file(self, object wrapper) except -1

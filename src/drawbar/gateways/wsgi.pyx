@@ -46,6 +46,7 @@ cdef str SERVER_PROTOCOL = sys.intern("SERVER_PROTOCOL")
 cdef str REMOTE_ADDR = sys.intern("REMOTE_ADDR")
 cdef str REMOTE_PORT = sys.intern("REMOTE_PORT")
 cdef str WSGI_INPUT = sys.intern("wsgi.input")
+cdef str EARLY_HINTS = sys.intern("wsgi.early_hints")
 cdef str HTTP_10 = "HTTP/1.0"
 cdef list METHOD_NAMES = [None, "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"]
 
@@ -67,6 +68,17 @@ cdef inline str _latin1(const char* data, size_t size):
 cdef inline bint _same(str text, const char* data, size_t size):
     return text is not None and <size_t>PyUnicode_GET_LENGTH(text) == size and PyUnicode_KIND(text) == 1 and memcmp(
         PyUnicode_DATA(text), data, size) == 0
+
+
+cdef str _decimal(int number):
+    cdef char digits[12]
+    cdef int i = 12
+    while True:
+        i -= 1
+        digits[i] = <char>(48 + number % 10)
+        number //= 10
+        if number == 0:
+            return PyUnicode_DecodeLatin1(digits + i, 12 - i, NULL)
 
 
 cdef inline int _hex(int c) noexcept:
@@ -135,6 +147,11 @@ cdef class WsgiHandler(Handler):
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
         }
+        # A copy keeps the room of its original: one that grew past 42 entries takes a request's own without growing.
+        for i in range(4):
+            self.base[i] = None
+        for i in range(4):
+            del self.base[i]
 
     cdef Turn handle(self, Exchange exchange) except *:
         cdef WsgiCall call = WsgiCall.__new__(WsgiCall)
@@ -149,6 +166,7 @@ cdef class WsgiHandler(Handler):
     cdef dict environ(self, Exchange exchange):
         cdef dict environ = PyDict_Copy(self.base)
         cdef Head* head = exchange.head
+        cdef _EarlyHints hints
         if head.method_id != 1:
             environ[REQUEST_METHOD] = METHOD_NAMES[head.method_id] or _latin1(
                 exchange.base + head.method, head.method_size)
@@ -159,7 +177,9 @@ cdef class WsgiHandler(Handler):
         if exchange.body is not None:
             environ[WSGI_INPUT] = self._input(exchange)
         if head.minor != 0:
-            environ["wsgi.early_hints"] = _EarlyHints(exchange)
+            hints = _EarlyHints.__new__(_EarlyHints)
+            hints.exchange = exchange
+            PyDict_SetItem(environ, EARLY_HINTS, hints)
         return environ
 
     cdef int _target(self, Exchange exchange, dict environ) except -1:
@@ -221,10 +241,10 @@ cdef class WsgiHandler(Handler):
             key.request = self.requests
         if forwarded:
             return self._client(exchange, environ)
-        peer = exchange.peer()
-        if peer is not None:
-            PyDict_SetItem(environ, REMOTE_ADDR, peer[0])
-            PyDict_SetItem(environ, REMOTE_PORT, str(peer[1]))
+        host = exchange.peer_host()
+        if host is not None:
+            PyDict_SetItem(environ, REMOTE_ADDR, host)
+            PyDict_SetItem(environ, REMOTE_PORT, _decimal(exchange.peer_port()))
         return 0
 
     cdef int _repeated(self, dict environ, str key, str value) except -1:
@@ -284,9 +304,6 @@ cdef class _EarlyHints:
     """wsgi.early_hints: call with a list of (name, value), sent as 103 (RFC 8297)."""
     cdef Exchange exchange
 
-    def __cinit__(self, Exchange exchange):
-        self.exchange = exchange
-
     def __call__(self, headers):
         self.exchange.informational(103, [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
@@ -315,9 +332,14 @@ cdef class WsgiCall(Job):
         self.environ = None
         return 0
 
-    def __call__(self, status, headers, exc_info=None):
-        """start_response(status, response_headers, exc_info=None) -> write"""
+    def __call__(self, status, headers=None, exc_info=None):
+        """start_response(status, response_headers, exc_info=None) -> write; write(data)
+
+        One object is both, so that the write() hardly any app uses costs nothing to return.
+        """
         cdef Exchange exchange = self.exchange
+        if headers is None and self.started:
+            return self._write(status)
         if exc_info is not None:
             if exchange.response >= RESPONSE_SENT:
                 try:
@@ -330,9 +352,9 @@ cdef class WsgiCall(Job):
         self._status(status)
         self._headers(headers)
         self.started = True
-        return self.write
+        return self
 
-    def write(self, data):
+    cdef object _write(self, object data):
         """The imperative write() of the PEP: sent at once."""
         if not isinstance(data, bytes):
             raise AppError(f"write() takes bytes, not {type(data).__name__}")

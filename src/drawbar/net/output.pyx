@@ -63,6 +63,8 @@ cdef void item_free(Pool* pool, Item* item) noexcept:
     item.owner = NULL
     item.fd = -1
     item.owns_fd = 0
+    item.offset = 0
+    item.left = 0
     if pool.size < POOL_BLOCKS and item.block.capacity <= 4 * BLOCK_BYTES:
         item.block.size = 0
         item.kind = ITEM_BLOCK
@@ -191,23 +193,11 @@ cdef int output_file(Output* output, Pool* pool, object owner, int fd, int64_t o
 
 cdef int output_spill(Output* output, Pool* pool, size_t keep, object directory) except -1:
     """Whole items move, from the first that does not fit into `keep` bytes on; a file in between ends what can move."""
-    cdef Item* item = output.head
     cdef Item* before = NULL        # the last item that stays
-    cdef Item* previous = NULL
-    cdef Item* first = NULL
+    cdef Item* item
+    cdef Item* first
     cdef Item* spill
-    cdef size_t total = 0
-    while item is not NULL:
-        if item.kind > ITEM_BORROWED or item.busy:
-            first = NULL
-        else:
-            if first is NULL and total + item.left > keep:
-                first = item
-                before = previous
-            total += item.left
-        previous = item
-        item = item.next
-    if first is NULL:
+    if _first_beyond(output, keep, &before) is NULL:
         return 0
     spill = item_new(pool)
     try:
@@ -217,6 +207,11 @@ cdef int output_spill(Output* output, Pool* pool, size_t keep, object directory)
         raise
     spill.kind = ITEM_SPILL
     spill.owns_fd = 1
+    # Opening a file releases the GIL: the queue may have been sent from, or cleared, meanwhile.
+    first = _first_beyond(output, keep, &before)
+    if first is NULL:
+        item_free(pool, spill)
+        return 0
     spill.busy = 1
     if before is NULL:
         output.head = spill
@@ -232,6 +227,25 @@ cdef int output_spill(Output* output, Pool* pool, size_t keep, object directory)
             first = item.next
             item_free(pool, item)
     return 0
+
+
+cdef Item* _first_beyond(Output* output, size_t keep, Item** before) noexcept:
+    """The first item of those at the end that can move to a file, and the one before it; NULL when all fit."""
+    cdef Item* item = output.head
+    cdef Item* previous = NULL
+    cdef Item* first = NULL
+    cdef size_t total = 0
+    while item is not NULL:
+        if item.kind > ITEM_BORROWED or item.busy:
+            first = NULL
+        else:
+            if first is NULL and total + item.left > keep:
+                first = item
+                before[0] = previous
+            total += item.left
+        previous = item
+        item = item.next
+    return first
 
 
 cdef int _move(Output* output, Item* first, Item* spill) except -1:

@@ -7,7 +7,9 @@ from drawbar.net.timers cimport Timer, Wheel
 cdef enum:
     SCRATCH_BYTES = 65_536      # read buffer shared by all connections; one read takes at most this
     BATCH_EVENTS = 256          # events taken from the kernel at once
+    HOST_NAMES = 64             # addresses whose text is kept; a power of two
     ACCEPT_BATCH = 64           # connections accepted per event, so that open ones get their turn
+    ACCEPT_RETRY_MS = 1_000     # pause of accepting when there is no descriptor left, unless a connection closes before
 
 cdef extern from "<sys/epoll.h>" nogil:
     struct epoll_event:
@@ -30,6 +32,10 @@ cdef struct Sockaddr:           # an address in as few bytes as it takes; Unix s
     uint8_t family
     uint16_t port
     uint8_t ip[16]
+
+cdef struct HostName:           # the text of an address, made once
+    Sockaddr address
+    PyObject* text
 
 cdef class Source:
     """Something with a descriptor in the epoll set."""
@@ -56,16 +62,19 @@ cdef class Reactor:
     cdef readonly int connections       # open ones
     cdef int connection_limit
     cdef bint paused                    # listeners are out of the epoll set: at the limit, or draining
+    cdef uint64_t retry_ms              # when to accept again after running out of descriptors; 0: no such time
     cdef list listeners
     cdef bint draining
     cdef bint nested                    # runs inside an asyncio loop
     cdef volatile bint stopped
-    cdef volatile bint waiting          # the leader sleeps in epoll_wait
+    cdef volatile bint waiting          # the leader sleeps in epoll_wait, or is about to
+    cdef uint32_t sleeps_until          # tick at which it will wake by itself
     cdef object temp_dir
     cdef object on_error                # called with an exception nobody else could handle
     cdef object on_empty                # called when draining and the last connection has closed
     cdef object on_wake                 # called when wake() was, on the leading thread
     cdef object on_defer                # nested: asks the loop for a turn
+    cdef HostName host_names[HOST_NAMES]
     cdef Connection current             # whose events are being handled
 
     cdef uint32_t tick(self) noexcept
@@ -79,6 +88,7 @@ cdef class Reactor:
     cdef void wake(self) noexcept nogil
     cdef void connection_opened(self) noexcept
     cdef void connection_closed(self) noexcept
+    cdef str host_name(self, const Sockaddr* address)
     cdef void report(self, object error) noexcept
     cdef int _open(self, Listener listener) except -1
     cdef int _failed(self, Source source, object error) except -1
@@ -110,11 +120,12 @@ cdef class Connection(Source):
     # -- for subclasses to override
     cdef Turn on_readable(self) except *
     cdef int on_flushed(self) except -1         # everything queued is with the kernel
-    cdef int on_progress(self) except -1        # some of it is, and less waits now
+    cdef int on_progress(self) except -1        # the socket took what it could, and some still waits
     cdef int on_timeout(self) except -1
     cdef Turn on_resume(self) except *
     cdef int on_broken(self, int error) except -1       # the peer is gone; the connection is closed already
     cdef int on_drain(self) except -1           # the server is stopping
+    cdef int on_relieved(self) except -1        # the thread inside a call for it leads no more: others use the reactor
 
     # -- for subclasses to call
     cdef int start(self, uint32_t events) except -1

@@ -12,12 +12,12 @@ Standalone, the leader blocks in epoll_wait. Inside asyncio the epoll descriptor
 a set is readable while one of its members is ready (epoll(7), "Questions and answers", 3).
 """
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, EPERM, errno
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from libc.string cimport memcmp, memcpy, memset
+from posix.time cimport clock_gettime, timespec
 from posix.unistd cimport close, read, write
 from drawbar.net.output cimport (
     FLUSH_BLOCKED, FLUSH_BROKEN, FLUSH_DONE, Flushed, output_clear, output_flush, pool_clear)
@@ -35,6 +35,10 @@ cdef extern from "<sys/epoll.h>" nogil:
     int epoll_create1(int flags)
     int epoll_ctl(int epoll_fd, int operation, int fd, epoll_event* event)
     int epoll_wait(int epoll_fd, epoll_event* events, int room, int timeout_ms)
+
+cdef extern from "<time.h>" nogil:
+    enum:
+        CLOCK_MONOTONIC_COARSE
 
 cdef extern from "<sys/eventfd.h>" nogil:
     enum:
@@ -140,6 +144,8 @@ cdef class Reactor:
                 if self.table[fd] is not NULL:
                     Py_DECREF(<object>self.table[fd])
             free(self.table)
+        for fd in range(HOST_NAMES):
+            Py_XDECREF(self.host_names[fd].text)
         pool_clear(&self.pool)
         free(self.scratch)
         if self.epoll_fd >= 0:
@@ -154,7 +160,8 @@ cdef class Reactor:
 
     cdef void refresh_clock(self) noexcept:
         cdef timespec now
-        clock_gettime(CLOCK_MONOTONIC, &now)
+        # A tick is many times longer than the 1 to 10 ms this clock is coarse by, and reading it costs next to nothing.
+        clock_gettime(<int>CLOCK_MONOTONIC_COARSE, &now)
         self.now_ms = <uint64_t>now.tv_sec * 1000 + <uint64_t>now.tv_nsec // 1_000_000 + <uint64_t>self.skew_ms
 
     def advance(self, int64_t ms):
@@ -258,7 +265,10 @@ cdef class Reactor:
     cpdef resume(self):
         """Accepts again after pause()."""
         cdef Listener listener
+        if not self.paused:
+            return
         self.paused = False
+        self.retry_ms = 0
         for listener in self.listeners:
             try:
                 self._open(listener)
@@ -273,9 +283,11 @@ cdef class Reactor:
         cdef int64_t wait
         if self.deferred or self.batch_next < self.batch_size:
             return 0
-        if due == <uint32_t>NEVER:
+        if due == <uint32_t>NEVER and self.retry_ms == 0:
             return -1
         wait = <int64_t>due * TICK_MS + TICK_MS - <int64_t>self.now_ms
+        if self.retry_ms:
+            wait = min(wait, <int64_t>self.retry_ms - <int64_t>self.now_ms)
         return <int>max(<int64_t>0, wait)
 
     cdef Turn turn(self, int timeout_ms) except *:
@@ -289,8 +301,10 @@ cdef class Reactor:
             if timeout_ms == 0:
                 n = epoll_wait(self.epoll_fd, self.batch, BATCH_EVENTS, 0)
             else:
+                # Said before the GIL is released: who defers a connection from then on must end this wait.
+                self.waiting = True
+                self.sleeps_until = self.tick() + <uint32_t>timeout_ms // TICK_MS if timeout_ms > 0 else NEVER
                 with nogil:
-                    self.waiting = True
                     n = epoll_wait(self.epoll_fd, self.batch, BATCH_EVENTS, timeout_ms)
                     self.waiting = False
             self.batch_size = n if n > 0 else 0
@@ -313,6 +327,10 @@ cdef class Reactor:
             return TURN_LOST
         if wheel_next(&self.wheel) <= self.tick():
             self._expire()
+        if self.retry_ms and self.now_ms >= self.retry_ms:
+            self.retry_ms = 0
+            if not self.draining and self.connections < self.connection_limit:
+                self.resume()
         return TURN_KEPT
 
     cdef int _failed(self, Source source, object error) except -1:
@@ -329,9 +347,11 @@ cdef class Reactor:
             connection = <Connection>self.deferred.pop(0)
             if connection.closed:
                 continue
+            self.current = connection
             try:
                 if connection.on_resume() == TURN_LOST:
                     return TURN_LOST
+                self.current = None
             except Exception as error:
                 self._failed(connection, error)
         return TURN_KEPT
@@ -360,6 +380,27 @@ cdef class Reactor:
     cdef void wake(self) noexcept nogil:
         cdef uint64_t one = 1
         write(self.wake_fd, &one, sizeof(one))
+
+    cdef str host_name(self, const Sockaddr* address):
+        """Text of an IP address. Clients come again, so the last ones are remembered."""
+        cdef char text[64]
+        cdef int size = 4 if address.family == 4 else 16
+        cdef uint32_t slot = 0
+        cdef int i
+        cdef HostName* entry
+        for i in range(size):
+            slot = slot * 31 + address.ip[i]
+        entry = &self.host_names[slot & (HOST_NAMES - 1)]
+        if entry.text is not NULL and entry.address.family == address.family and (
+                memcmp(entry.address.ip, address.ip, size) == 0):
+            return <str><object>entry.text
+        inet_ntop(AF_INET if address.family == 4 else AF_INET6, address.ip, text, sizeof(text))
+        name = (<bytes>(<char*>text)).decode("ascii")
+        Py_XDECREF(entry.text)
+        Py_INCREF(name)
+        entry.text = <PyObject*>name
+        entry.address = address[0]
+        return name
 
     cdef void report(self, object error) noexcept:
         if self.on_error is not None:
@@ -525,14 +566,14 @@ cdef class Listener(Source):
         """No descriptors or memory left for another connection.
 
         The listen queue stays readable, so going on would spin: accept again when a connection has closed, which is
-        also when there is a descriptor again (accept(2); the same trouble in libev's documentation, "the special
-        problem of accept()ing when you can't").
+        also when there is a descriptor again, or after a while, as the application may have closed a file (accept(2);
+        the same trouble in libev's documentation, "the special problem of accept()ing when you can't").
         """
         cdef Reactor reactor = self.reactor
         reactor.report(OSError(code, f"cannot accept a connection with {reactor.connections} open: "
                                      f"{os.strerror(code)}"))
-        if reactor.connections > 0:
-            reactor.pause()
+        reactor.pause()
+        reactor.retry_ms = reactor.now_ms + ACCEPT_RETRY_MS
         return 0
 
 
@@ -596,6 +637,9 @@ cdef class Connection(Source):
     cdef int on_drain(self) except -1:
         return 0
 
+    cdef int on_relieved(self) except -1:
+        return 0
+
     # -- to call
 
     cdef ssize_t receive(self, char* into, size_t room) noexcept:
@@ -612,14 +656,13 @@ cdef class Connection(Source):
     cdef Flushed flush(self) except *:
         """Hands the kernel as much as it takes. Closed afterwards when the peer is gone."""
         cdef Flushed done
-        cdef size_t sent
+        cdef int error
         if self.closed:
             return FLUSH_BROKEN
         if self.output.head is NULL:
             return FLUSH_DONE
         if self.blocked:
             return FLUSH_BLOCKED
-        sent = self.output.sent
         done = output_flush(&self.output, &self.reactor.pool, self.fd)
         if done == FLUSH_DONE:
             if self.interest & <uint32_t>EPOLLOUT:
@@ -628,12 +671,11 @@ cdef class Connection(Source):
         elif done == FLUSH_BLOCKED:
             self.blocked = True
             self._arm(self.interest & <uint32_t>EPOLLIN, True)
-            if self.output.sent != sent:
-                self.on_progress()
+            self.on_progress()
         else:
-            sent = self.output.error
+            error = self.output.error
             self.close()
-            self.on_broken(<int>sent)
+            self.on_broken(error)
         return done
 
     cdef int want(self, bint reading) except -1:
@@ -651,11 +693,18 @@ cdef class Connection(Source):
 
     cdef void set_timeout(self, uint32_t ms) noexcept:
         """Calls on_timeout() in `ms` milliseconds, rounded up to the next tick, unless set anew before. 0: never."""
+        cdef Reactor reactor = self.reactor
+        cdef uint32_t deadline
         if ms == 0:
             self.timer.deadline = <uint32_t>NEVER
-        else:
-            wheel_set(&self.reactor.wheel, &self.timer,
-                      <uint32_t>((self.reactor.now_ms + ms + TICK_MS - 1) // TICK_MS))
+            return
+        # An application may have run for long since the turn began, or the leader have slept.
+        reactor.refresh_clock()
+        deadline = <uint32_t>((reactor.now_ms + ms + TICK_MS - 1) // TICK_MS)
+        wheel_set(&reactor.wheel, &self.timer, deadline)
+        if reactor.waiting and deadline < reactor.sleeps_until:
+            reactor.sleeps_until = deadline
+            reactor.wake()
 
     cdef void clear_timeout(self) noexcept:
         self.timer.deadline = <uint32_t>NEVER
@@ -682,8 +731,6 @@ cdef class Connection(Source):
 
     cdef tuple peer_name(self):
         """(address, port) of the peer; None for a Unix socket."""
-        cdef char text[64]
         if self.peer.family == 0:
             return None
-        inet_ntop(AF_INET if self.peer.family == 4 else AF_INET6, self.peer.ip, text, sizeof(text))
-        return ((<bytes>(<char*>text)).decode("ascii"), self.peer.port)
+        return (self.reactor.host_name(&self.peer), self.peer.port)
