@@ -241,8 +241,9 @@ def render_case(case: Case, result: CaseResult) -> str:
     lines = [
         f"### {case.name}: {case.title}\n",
         f"{result.date}, {result.rounds} rounds of {result.seconds} s\n",
-        table(titles, rows),
     ]
+    if rows:
+        lines.append(table(titles, rows))
     lines += [f"- {name} failed: {found.error}\n" for name, found in result.servers.items() if found.error]
     return "\n".join(lines)
 

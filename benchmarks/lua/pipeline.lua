@@ -5,6 +5,13 @@ dofile(here .. "report.lua")
 
 local depth = 16
 local batch
+local threads = {}
+
+batches = 0
+
+function setup(thread)
+   table.insert(threads, thread)
+end
 
 function init(args)
    local requests = {}
@@ -15,5 +22,14 @@ function init(args)
 end
 
 function request()
+   batches = batches + 1
    return batch
+end
+
+function sent()
+   local total = 0
+   for _, thread in ipairs(threads) do
+      total = total + thread:get("batches") * depth
+   end
+   return total
 end

@@ -31,7 +31,7 @@ WRK = """\
 Running 3s test @ http://127.0.0.1:40001/
   1 threads and 64 connections
 Requests/sec: 151234.50
-drawbar-bench {"requests": 453000, "duration_us": 3000000, "p50_us": 401, "p99_us": 1250, """ + (
+drawbar-bench {"requests": 453000, "sent": 453064, "duration_us": 3000000, "p50_us": 401, "p99_us": 1250, """ + (
     '"status_errors": 1, "timeouts": 2, "socket_errors": 3}\n'
 )
 
@@ -50,7 +50,8 @@ def test_memory_of_several_processes_adds_up() -> None:
 
 def test_wrk_line_among_its_own_words() -> None:
     load = measure.parse_wrk(WRK)
-    assert (load.requests, load.duration_s, load.p50_ms, load.p99_ms) == (453000, 3.0, 0.401, 1.25)
+    assert (load.requests, load.sent, load.duration_s) == (453000, 453064, 3.0)
+    assert (load.p50_ms, load.p99_ms) == (0.401, 1.25)
     assert (load.status_errors, load.timeouts, load.socket_errors) == (1, 2, 3)
     assert load.per_second == 151000
 
