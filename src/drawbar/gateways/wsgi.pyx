@@ -37,6 +37,10 @@ cdef extern from "Python.h":
     void* PyUnicode_DATA(object text)
     str PyUnicode_DecodeLatin1(const char* data, Py_ssize_t size, const char* errors)
 
+# Of a path, in telling routes apart.
+cdef enum:
+    ROUTE_BYTES = 64
+
 cdef str PATH_INFO = sys.intern("PATH_INFO")
 cdef str QUERY_STRING = sys.intern("QUERY_STRING")
 cdef str REQUEST_METHOD = sys.intern("REQUEST_METHOD")
@@ -110,6 +114,19 @@ cdef bytes unquote(const char* data, size_t size):
     return out[:n]
 
 
+cdef uint32_t _route(Exchange exchange) noexcept:
+    """Equal for /orders/17 and /orders/18: requests that are likely to take equally long."""
+    cdef const char* path = exchange.base + exchange.head.path
+    cdef uint32_t size = min(exchange.head.path_size, <uint32_t>ROUTE_BYTES)
+    cdef uint32_t route = exchange.method_id
+    cdef uint32_t i
+    for i in range(size):
+        if not 48 <= path[i] <= 57:
+            route = (route ^ <unsigned char>path[i]) * <uint32_t>16_777_619
+    # The executor looks at the low bits: fold the high ones in.
+    return route ^ route >> 16
+
+
 cdef class WsgiHandler(Handler):
     """Calls one WSGI application.
 
@@ -158,6 +175,7 @@ cdef class WsgiHandler(Handler):
         call.handler = self
         call.exchange = exchange
         call.environ = self.environ(exchange)
+        call.route = _route(exchange)
         exchange.job = call
         return self.executor.submit(call)
 
