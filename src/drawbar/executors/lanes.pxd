@@ -6,20 +6,21 @@ cdef enum Lane:
     LANE_QUICK
     LANE_SLOW
 
+cdef enum:
+    QUICK_REST_NS = 10_000_000  # without a quick call for this long, slow ones may have every slot
+    OVERLAP_NS = 4_000_000      # a slow call may take the last slot this long before another one is due to end
+    TRACKED = 64                # slow calls whose end is foretold; of more than that, the first
+
 cdef struct Slots:
     int maximum                 # calls that may run at once
     int running
     int running_slow
     uint64_t quick_until_ns     # quick calls are about: one ran, or waited, less than QUICK_REST_NS before
-    uint64_t last_slot_from_ns  # when slow calls may take the last free slot again
-    bint last_slot_slow         # a slow call has it
-
-cdef enum:
-    QUICK_REST_NS = 10_000_000  # without a quick call for this long, slow ones may have every slot
-    LAST_SLOT_REST = 2          # slow calls leave the last slot free this many times as long as they held it
+    uint64_t due_ns[TRACKED]    # when running slow calls should end by what their route took before; 0: free
 
 # `quick`, `slow`: calls waiting in each lane.
 cdef Lane next_lane(const Slots* slots, int quick, int slow, uint64_t now_ns) noexcept nogil
 cdef void note_quick(Slots* slots, uint64_t now_ns) noexcept nogil
-cdef void note_started(Slots* slots, Lane lane) noexcept nogil
-cdef void note_ended(Slots* slots, Lane lane, uint64_t took_ns, uint64_t now_ns) noexcept nogil
+# `due_ns`: when a slow call should end, 0 for unknown. Returns what note_ended wants to hear.
+cdef int note_started(Slots* slots, Lane lane, uint64_t due_ns) noexcept nogil
+cdef void note_ended(Slots* slots, Lane lane, int ticket) noexcept nogil

@@ -1,13 +1,21 @@
 # cython: language_level=3
 """Which waiting call runs next: the decision, without threads, clocks or queues.
 
-Calls are quick or slow by what their route did before. Both lanes are first come, first served. With every slot held
-by a slow call, a quick one would wait for the slowest of neighbours, so while quick calls are about, slow ones share
-the last free slot with them: after a slow call has held it, it stays free twice as long. That costs slow calls at most
-two thirds of one slot (8 slots: 8 %) and keeps quick ones quick most of the time. Nothing is reserved from a pool of
-one, nor while there are no quick calls.
+Calls are quick or slow by what their route did before. Both lanes are first come, first served, and a quick call goes
+first. With every slot held by slow calls a quick one would have to wait for one of them to end. So while quick calls
+are about, a slow one takes the last free slot only when another is due to end within OVERLAP_NS: then quick calls
+wait no longer than that, and the slot that falls free is theirs. Slow calls lose at most one slot by it, and less the
+better their ends can be foretold. Nothing is kept back from a pool of one, nor while there are no quick calls.
 """
 from libc.stdint cimport uint64_t
+
+
+cdef bint _one_ends_soon(const Slots* slots, uint64_t now_ns) noexcept nogil:
+    cdef int i
+    for i in range(TRACKED):
+        if slots.due_ns[i] > now_ns and slots.due_ns[i] - now_ns < <uint64_t>OVERLAP_NS:
+            return True
+    return False
 
 
 cdef Lane next_lane(const Slots* slots, int quick, int slow, uint64_t now_ns) noexcept nogil:
@@ -18,7 +26,7 @@ cdef Lane next_lane(const Slots* slots, int quick, int slow, uint64_t now_ns) no
     if slow == 0:
         return LANE_NONE
     if slots.maximum > 1 and slots.running_slow >= slots.maximum - 1 and now_ns < slots.quick_until_ns and (
-            now_ns < slots.last_slot_from_ns):
+            not _one_ends_soon(slots, now_ns)):
         return LANE_NONE
     return LANE_SLOW
 
@@ -27,19 +35,22 @@ cdef void note_quick(Slots* slots, uint64_t now_ns) noexcept nogil:
     slots.quick_until_ns = now_ns + <uint64_t>QUICK_REST_NS
 
 
-cdef void note_started(Slots* slots, Lane lane) noexcept nogil:
+cdef int note_started(Slots* slots, Lane lane, uint64_t due_ns) noexcept nogil:
+    cdef int i
     slots.running += 1
     if lane == LANE_SLOW:
         slots.running_slow += 1
-        if slots.running_slow == slots.maximum:
-            slots.last_slot_slow = True
+        if due_ns:
+            for i in range(TRACKED):
+                if slots.due_ns[i] == 0:
+                    slots.due_ns[i] = due_ns
+                    return i
+    return -1
 
 
-cdef void note_ended(Slots* slots, Lane lane, uint64_t took_ns, uint64_t now_ns) noexcept nogil:
+cdef void note_ended(Slots* slots, Lane lane, int ticket) noexcept nogil:
     slots.running -= 1
     if lane == LANE_SLOW:
         slots.running_slow -= 1
-        if slots.last_slot_slow:
-            # Whichever slow call ends first gives the last slot back; the slots are alike.
-            slots.last_slot_slow = False
-            slots.last_slot_from_ns = now_ns + <uint64_t>LAST_SLOT_REST * took_ns // <uint64_t>slots.maximum
+    if ticket >= 0:
+        slots.due_ns[ticket] = 0

@@ -48,7 +48,11 @@ cdef enum:
     IDLE_NS = 30_000_000_000    # a follower idle this long ends, down to the minimum
     ROUTES = 1024               # remembered routes; a power of two
     SLOW_SCORE = 4              # quick runs in a row that make a slow route quick again
-    LANE_POLL_MS = 2            # how often the leader looks at the lanes while slow calls wait for the last slot
+    LANE_POLL_MS = 1            # how often the leader looks at the lanes while slow calls wait for the last slot
+
+cdef struct Route:
+    uint64_t took_ns            # by calls of it lately, a moving average; 0: not measured yet
+    uint8_t score               # > 0: slow lately
 
 
 cdef void _after(timespec* until, uint64_t ns) noexcept nogil:
@@ -106,7 +110,7 @@ cdef class ThreadsExecutor(Executor):
     cdef object quick
     cdef object slow
     cdef int starting                   # threads woken or made for a call and not there yet
-    cdef uint8_t scores[ROUTES]         # > 0: the route was slow lately
+    cdef Route routes[ROUTES]
 
     def __init__(self, Reactor reactor, int minimum, int maximum):
         if not 1 <= minimum <= maximum:
@@ -136,7 +140,7 @@ cdef class ThreadsExecutor(Executor):
     cdef Turn submit(self, Job job) except *:
         cdef uint32_t route = job.route & (ROUTES - 1)
         cdef uint64_t epoch = self.epoch
-        if self.scores[route] > 0:
+        if self.routes[route].score > 0:
             self.slow.append(job)
             self._staff()
             return TURN_KEPT
@@ -179,7 +183,7 @@ cdef class ThreadsExecutor(Executor):
             lane = next_lane(&plan, quick, slow, now)
             if lane == LANE_NONE:
                 return 0
-            note_started(&plan, lane)
+            note_started(&plan, lane, 0)
             if lane == LANE_QUICK:
                 quick -= 1
             else:
@@ -294,17 +298,19 @@ cdef class ThreadsExecutor(Executor):
         cdef uint32_t route = job.route & (ROUTES - 1)
         cdef uint64_t started = now_ns()
         cdef uint64_t took
-        note_started(&self.slots, lane)
+        cdef Route* known = &self.routes[route]
+        cdef int ticket = note_started(&self.slots, lane, started + known.took_ns if known.took_ns else 0)
         try:
             job.run()
         except BaseException as error:
             self.reactor.report(error)
         took = now_ns() - started
-        note_ended(&self.slots, lane, took, started + took)
+        note_ended(&self.slots, lane, ticket)
+        known.took_ns = (3 * known.took_ns + took) // 4 if known.took_ns else took
         if took >= TICK_NS:
-            self.scores[route] = SLOW_SCORE
-        elif self.scores[route] > 0:
-            self.scores[route] -= 1
+            known.score = SLOW_SCORE
+        elif known.score > 0:
+            known.score -= 1
         if self.reactor.draining and self.slots.running == 0:
             self.reactor.wake()
         return 0
@@ -355,13 +361,14 @@ cdef class ThreadsExecutor(Executor):
     cdef int _relieve(self) except -1:
         """Takes the lead from the thread inside a long call."""
         cdef Connection connection = self.reactor.current
-        self.scores[self.call_route] = SLOW_SCORE
+        self.routes[self.call_route].score = SLOW_SCORE
         self.slots.running_slow += 1
         self.epoch += 1
         self.calling = False
         self.led = False
         self.reactor.current = None
         if connection is not None:
+            connection.on_relieved()
             # Answers to earlier pipelined requests wait there for the one that takes long.
             connection.flush()
         return 0
