@@ -13,6 +13,7 @@ cdef class Http1Link(Connection):
     cdef bint processing        # a stack frame is taking requests off this connection
     cdef bint more_input        # bytes of a further request are buffered
     cdef bint notify_drained
+    cdef bint held              # another protocol took over and wants no bytes for now
     cdef int response_done(self) except -1      # complete, or aborted
     cdef int pull(self, Http1Exchange exchange, size_t wanted) except -1
     cdef int resume_body(self, Http1Exchange exchange) except -1

@@ -94,7 +94,7 @@ cdef class AsgiHandler(Handler):
         self.error_page = error_page
         self.streams = True
         self.keys = AsgiKeys()
-        self.asgi = {"version": "3.0", "spec_version": "2.4"}
+        self.asgi = {"version": "3.0", "spec_version": "2.5"}
         self.extensions = {
             "http.response.trailers": {}, "http.response.pathsend": {}, "http.response.early_hint": {}}
         self.websocket_extensions = {"websocket.http.response": {}}
@@ -107,6 +107,8 @@ cdef class AsgiHandler(Handler):
             upgrade.handler = self
             upgrade.exchange = exchange
             upgrade.scope = self.scope(exchange, True)
+            # It will outlive the connection's buffer by far, and a report or a log line asks for its target.
+            exchange.own_head()
             exchange.job = upgrade
             return self.executor.submit(upgrade)
         call = AsgiCall.__new__(AsgiCall)
@@ -120,7 +122,8 @@ cdef class AsgiHandler(Handler):
         """RFC 6455 section 4.1: a GET whose Upgrade field is "websocket"."""
         cdef Field* field
         cdef uint32_t i
-        if exchange.method_id != METHOD_GET:
+        if exchange.method_id != METHOD_GET or exchange.body is not None:
+            # With a body still to come, where HTTP ends and frames begin would be the client's to say.
             return False
         for i in range(exchange.head.n_fields):
             field = &exchange.head.fields[i]
@@ -494,9 +497,16 @@ cdef class Upgrade(Job):
         return self.exchange.target
 
     def take_over(self):
-        """HTTP ends: set the callbacks before."""
-        self.exchange.own_head()
+        """HTTP ends: set the callbacks, and write the head of the 101 response, before."""
         self.exchange.take_over()
+
+    def pause_reading(self):
+        """Leaves what the client sends in the kernel's buffer, the end of its stream included."""
+        self.exchange.read_raw(False)
+
+    def resume_reading(self):
+        """Reads on."""
+        self.exchange.read_raw(True)
 
     def write(self, bytes data):
         """Queues bytes; ClientDisconnected when the connection is gone."""
@@ -525,6 +535,15 @@ cdef class Upgrade(Job):
         """The connection broke or was closed."""
         return self.exchange.gone
 
+    def respond(self, int status, headers, bytes body):
+        """A whole HTTP response in place of one that is not sent yet; breaks off one that is."""
+        if self.exchange.response >= RESPONSE_SENT:
+            self.exchange.abort()
+            return
+        self.exchange.replace()
+        self.start_response(status, headers)
+        self.send_body(body, True)
+
     def start_response(self, int status, headers):
         """Begins a refusal: an ordinary HTTP response."""
         self.exchange.begin(status, NULL, 0)
@@ -540,6 +559,7 @@ cdef class Upgrade(Job):
             self.exchange.policy.on_app_error(self.exchange, error)
 
     def finished(self):
-        """The coroutine is at its end: lets go of the exchange's callbacks."""
+        """The coroutine is at its end: lets go of the exchange's callbacks, and of the connection if it still has it."""
+        self.exchange.abort()
         self.exchange.job = None
         self.on_data = self.on_drained = self.on_disconnected = self.on_draining = None
