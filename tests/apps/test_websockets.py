@@ -1,6 +1,7 @@
 """WebSockets of a Starlette application, met by the websockets client."""
 
 from pathlib import Path
+from socket import SHUT_RDWR
 
 import httpx
 import pytest
@@ -77,7 +78,8 @@ def test_the_clients_close_code_reaches_the_application(site: Server) -> None:
 
 def test_a_connection_that_breaks_is_1006(site: Server) -> None:
     socket = open_socket(site, "/echo")
-    socket.socket.close()
+    # An end of the stream and no close frame; closing the descriptor alone would leave its reader in the kernel.
+    socket.socket.shutdown(SHUT_RDWR)
     site.log.wait_for("echo: disconnected 1006")
     socket.close()
 
