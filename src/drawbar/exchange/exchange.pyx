@@ -77,10 +77,10 @@ cdef class Exchange:
             free(self.owned)
 
     cdef int own_head(self) except -1:
-        """Copies the head out of the connection's buffer. Idempotent."""
+        """Copies the head out of the connection's buffer. Idempotent; nothing once the response has ended."""
         cdef size_t table, text
         cdef char* block
-        if self.owned is not NULL:
+        if self.owned is not NULL or self.head is NULL:
             return 0
         table = sizeof(Head) - (MAX_FIELDS - self.head.n_fields) * sizeof(Field)
         text = self.head.size
@@ -94,22 +94,26 @@ cdef class Exchange:
         self.base = block + table
         return 0
 
-    # -- what a log line or a test asks; not for the hot path
+    # -- what a log line or a test asks; not for the hot path. Empty once a head that nobody copied is gone.
 
     @property
     def method(self):
         """The method as the client wrote it."""
+        if self.head is NULL:
+            return ""
         return _latin1(self.base + self.head.method, self.head.method_size)
 
     @property
     def target(self):
         """The request target as the client wrote it."""
+        if self.head is NULL:
+            return ""
         return _latin1(self.base + self.head.target, self.head.target_size)
 
     @property
     def http_version(self):
         """"1.1" or "1.0"."""
-        return "1.1" if self.head.minor else "1.0"
+        return "1.1" if self.minor else "1.0"
 
     @property
     def remote(self):
@@ -140,6 +144,8 @@ cdef class Exchange:
         """Value of the first field of that lower-case name, or None."""
         cdef int i
         cdef Field* field
+        if self.head is NULL:
+            return None
         for i in range(self.head.n_fields):
             field = &self.head.fields[i]
             if field.name_size == len(name) and same_name(self.base + field.name, name, field.name_size):

@@ -46,6 +46,7 @@ cdef class Http1Connection(Http1Link):
     cdef bint lingers           # the client may still be sending: wait for its end before close
 
     cdef int _keep(self, const char* data, size_t size) except -1
+    cdef int _set_aside(self, const char* data, size_t size) except -1
     cdef Turn _process(self, const char* data, size_t size) except *
     cdef size_t _read_head(self, const char* data, size_t size) except? 0
     cdef int _keep_partial(self, const char* data, size_t size) except -1
@@ -60,5 +61,6 @@ cdef class Http1Connection(Http1Link):
     cdef int _lost_client(self) except -1
     cdef int _settle(self) except -1
     cdef int _idle(self) except -1
+    cdef int _answers_taken(self) except -1
     cdef int _close_politely(self) except -1
     cdef int _refuse(self, int status, const char* why, bytes offending) except -1

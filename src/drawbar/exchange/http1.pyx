@@ -102,6 +102,10 @@ cdef class Http1Connection(Http1Link):
         cdef Buffer* buffer = &self.input
         if self.state == H1_RUN or self.processing or self.state == H1_RAW:
             return self._read_running()
+        if self.blocked and self.state == H1_HEAD:
+            # Its answers wait for it: on_flushed() reads on.
+            self.want(False)
+            return TURN_KEPT
         if self.state >= H1_CLOSING:
             self._read_linger()
             return TURN_KEPT
@@ -162,16 +166,25 @@ cdef class Http1Connection(Http1Link):
         self.input_start = 0
         return buffer_put(buffer, data, size)
 
+    cdef int _set_aside(self, const char* data, size_t size) except -1:
+        """As _keep(), for the time of a call: the head before these bytes, which may lie in `input` too, stays."""
+        if size > 0 or self.input.data is NULL:
+            return self._keep(data, size)
+        self.more_input = False
+        self.input_start = self.input.size
+        return 0
+
     cdef Turn _process(self, const char* data, size_t size) except *:
         """Takes as many requests as there are whole ones. `data` is everything unread."""
         cdef Http1Exchange exchange
         cdef size_t used
-        cdef Turn turn
+        cdef Turn turn = TURN_KEPT
         self.processing = True
         try:
             while True:
                 if self.state == H1_HEAD:
-                    if size == 0:
+                    # A client that does not read its answers gets no more of them.
+                    if size == 0 or self.blocked:
                         break
                     used = self._read_head(data, size)
                     data += used
@@ -188,24 +201,33 @@ cdef class Http1Connection(Http1Link):
                 if self.state != H1_RUN:
                     break
                 exchange = self.exchange
-                self._keep(data, size)
+                self._set_aside(data, size)
                 turn = self.site.handler.handle(exchange)
                 if turn == TURN_LOST:
-                    self.processing = False
-                    self._settle()
-                    return TURN_LOST
+                    break
+                if self.exchange is exchange:
+                    # Its app runs on: what comes next must not overwrite what it was asked.
+                    exchange.own_head()
                 data = self.input.data + self.input_start
                 size = self.input.size - self.input_start
                 if self.state == H1_RUN or self.closed:
                     break
         finally:
             self.processing = False
+        if turn == TURN_LOST:
+            try:
+                self._settle()
+            except Exception as error:
+                # Whoever leads now must not get an exception of this thread's, nor this thread go on leading.
+                self.reactor.report(error)
+                self.close()
+            return TURN_LOST
         if self.closed:
             return TURN_KEPT
         if self.state == H1_HEAD or self.state == H1_BODY:
             self._keep(data, size)
         self.flush()
-        if self.half_closed and self.state == H1_HEAD and not self.closed:
+        if self.half_closed and self.state == H1_HEAD and not self.closed and not self.blocked:
             self._close_politely()
         return TURN_KEPT
 
@@ -221,6 +243,9 @@ cdef class Http1Connection(Http1Link):
                 self.reactor.defer(self)
             elif self.half_closed:
                 return self._close_politely()
+            else:
+                self._keep(NULL, 0)
+                self._idle()
             if not self.half_closed:
                 self.want(True)
         return 0
@@ -232,13 +257,15 @@ cdef class Http1Connection(Http1Link):
         cdef Head* head = self.partial
         cdef Policy policy = self.site.policy
         cdef Progress progress
+        cdef size_t used
         if head is NULL:
             head = &self.site.head
             head_reset(head)
         progress = parse_request_head(head, data, size, &policy.head)
         if progress == HEAD_DONE:
+            used = head.size
             self._admit(head, data, size)
-            return head.size if self.state == H1_RUN or self.state == H1_BODY else 0
+            return used if self.state == H1_RUN or self.state == H1_BODY else 0
         if progress == HEAD_REFUSED:
             self._refuse(head.error, head.why, _excerpt(data, size, head.error_at))
             return 0
@@ -284,22 +311,23 @@ cdef class Http1Connection(Http1Link):
             if self.partial is not NULL:
                 free(self.partial)
                 self.partial = NULL
+        self.exchange = exchange
         if exchange.decoder.kind == BODY_NONE:
             self.timer.deadline = 0xffffffff
             self.state = H1_RUN
         else:
-            exchange.expects = head.flags & FLAG_EXPECT_CONTINUE
+            # Reading the body writes where the head lies.
+            exchange.own_head()
+            exchange.expects = exchange.flags & FLAG_EXPECT_CONTINUE
             if self.site.handler.streams or exchange.expects:
                 exchange.body = BodyStore(<size_t>-1 if self.site.handler.streams else policy.body_memory_bytes,
                                           policy.temp_dir)
                 self.timer.deadline = 0xffffffff
                 self.state = H1_RUN
             else:
-                exchange.own_head()
                 exchange.body = BodyStore(policy.body_memory_bytes, policy.temp_dir)
                 self.set_timeout(policy.body_timeout_ms)
                 self.state = H1_BODY
-        self.exchange = exchange
         return 0
 
     # -- bodies
@@ -367,7 +395,7 @@ cdef class Http1Connection(Http1Link):
         cdef BodyStore body
         cdef ssize_t n
         cdef size_t used
-        if self.pulling or self.half_closed:
+        if self.pulling or self.held or self.half_closed:
             self.want(False)
             return TURN_KEPT
         body = exchange.body if exchange is not None else None
@@ -436,6 +464,9 @@ cdef class Http1Connection(Http1Link):
             return 0
         if body.error is not None:
             raise body.error
+        if self.closed or self.exchange is not exchange or exchange.response >= RESPONSE_DONE:
+            # What comes now is the next request's.
+            raise BodyError(400, "the body can be read until the response is complete, and no longer")
         exchange.send_continue()
         room = <char*>malloc(SCRATCH_BYTES)
         if room is NULL:
@@ -463,6 +494,9 @@ cdef class Http1Connection(Http1Link):
         entry.events = POLLIN
         with nogil:
             ready = poll(&entry, 1, timeout)
+        if self.closed:
+            # By the leader, meanwhile: the descriptor may be another connection's by now.
+            return self._lost_client()
         if ready == 0:
             return self._body_failed(408, b"the body did not come in time")
         n = self.receive(room, SCRATCH_BYTES)
@@ -489,15 +523,19 @@ cdef class Http1Connection(Http1Link):
         if self.site.policy.on_complete is not None:
             exchange.done_ns = now_ns()
             exchange.gone = exchange.gone or exchange.response == RESPONSE_ABORTED
-            self.site.policy.on_complete(exchange)
+            try:
+                self.site.policy.on_complete(exchange)
+            except Exception as error:
+                self.reactor.report(error)
         if self.closed:
             self.exchange = None
             return 0
         if exchange.response == RESPONSE_ABORTED:
             self._break_off(exchange)
             return 0
-        if not exchange.keep_open or self.reactor.draining:
-            if body is not None and not body.complete:
+        if not exchange.keep_open:
+            # Only a client that asked for the end itself will send no more.
+            if exchange.raw or exchange.flags & FLAG_KEEP_ALIVE or body is not None and not body.complete:
                 self.lingers = True
             self.exchange = None
             return self._close_politely()
@@ -514,7 +552,7 @@ cdef class Http1Connection(Http1Link):
             self.state = H1_HEAD
         if not self.processing:
             return self._settle()
-        if self.output.head is NULL:
+        if self.output.head is NULL or self.blocked:
             self._idle()
         if not self.interest & <uint32_t>EPOLLIN and not self.half_closed:
             self.want(True)
@@ -535,23 +573,39 @@ cdef class Http1Connection(Http1Link):
         return self._close_politely()
 
     cdef int _idle(self) except -1:
-        """Everything is answered and sent: waits for the next request."""
-        if self.reactor.draining:
-            return self._close_politely()
-        self.set_timeout(self.site.policy.keepalive_timeout_ms)
+        """Everything is answered: waits for the client to take the answers, then for its next request."""
+        if self.output.head is not NULL:
+            self.set_timeout(self.site.policy.send_timeout_ms)
+        elif self.reactor.draining:
+            self.set_timeout(DRAIN_IDLE_MS)
+        else:
+            self.set_timeout(self.site.policy.keepalive_timeout_ms)
         return 0
 
     cdef int on_flushed(self) except -1:
         cdef Job job
         if self.state == H1_HEAD:
-            if self.partial is NULL:
-                self.set_timeout(self.site.policy.keepalive_timeout_ms)
+            return self._answers_taken()
         elif self.state == H1_CLOSING:
             return self._close_politely()
         elif self.state == H1_RUN or self.state == H1_RAW:
             if self.exchange is not None and (self.exchange.body is None or self.exchange.body.complete):
                 self.clear_timeout()
             self.on_progress()
+        return 0
+
+    cdef int _answers_taken(self) except -1:
+        """The client has all answers so far: goes on with what it asked or will ask next."""
+        if self.partial is NULL:
+            self._idle()
+        if self.processing:
+            return 0
+        if self.more_input and self.partial is NULL:
+            self.reactor.defer(self)
+        elif self.half_closed:
+            return self._close_politely()
+        if not self.half_closed and not self.interest & <uint32_t>EPOLLIN:
+            self.want(True)
         return 0
 
     cdef int on_progress(self) except -1:
@@ -585,12 +639,18 @@ cdef class Http1Connection(Http1Link):
         return self._lost_client()
 
     cdef int on_drain(self) except -1:
+        # A response whose head is not out yet will say `Connection: close`; after one that said otherwise the client
+        # may send one more request.
         if self.state == H1_HEAD and self.partial is NULL:
-            self.set_timeout(DRAIN_IDLE_MS)
+            self._idle()
         elif self.state == H1_RAW and self.exchange is not None and self.exchange.job is not None:
             self.exchange.job.draining()
-        elif self.exchange is not None:
-            self.exchange.keep_open = False
+        return 0
+
+    cdef int on_relieved(self) except -1:
+        # The next leader reads where the head lies.
+        if self.exchange is not None:
+            self.exchange.own_head()
         return 0
 
     cdef int _close_politely(self) except -1:
@@ -665,6 +725,9 @@ cdef class Http1Connection(Http1Link):
             self.want(True)
         if rest:
             exchange.job.data_received(rest)
+        if self.reactor.draining and exchange.job is not None:
+            # It came too late to hear of it as the others did.
+            exchange.job.draining()
         return 0
 
     # -- who is it
@@ -682,6 +745,8 @@ cdef class Http1Connection(Http1Link):
         cdef Field* field
         cdef dict fields = {}
         peer = self.peer_name()
+        if exchange.head is NULL:
+            return Client(peer, self.site.scheme, None, None, None)
         for i in range(exchange.head.n_fields):
             field = &exchange.head.fields[i]
             if KNOWN_X_FORWARDED_FOR <= field.known <= KNOWN_FORWARDED:

@@ -16,7 +16,7 @@ from drawbar.exchange.exchange cimport (
     Exchange, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.exchange.policy cimport Policy
 from drawbar.net.output cimport (
-    FLUSH_BLOCKED, Item, item_free, item_new, output_block, output_bytes, output_file, output_spill)
+    Item, POOL_BLOCKS, Pool, item_free, item_new, output_block, output_bytes, output_file, output_spill)
 from drawbar.net.reactor cimport Connection
 from drawbar.wire.head cimport FLAG_TRAILERS
 from drawbar.wire.tables cimport (
@@ -76,8 +76,12 @@ cdef class Http1Exchange(Exchange):
     """One request and its response on an HTTP/1 connection."""
 
     def __dealloc__(self):
-        if self.staged is not NULL and self.link is not None:
-            item_free(&self.link.reactor.pool, self.staged)
+        cdef Pool none
+        if self.staged is not NULL:
+            # The collector of cycles may have taken the link, and with it the pool.
+            none.free = NULL
+            none.size = POOL_BLOCKS
+            item_free(&none, self.staged)
             self.staged = NULL
 
     # -- request
@@ -121,7 +125,7 @@ cdef class Http1Exchange(Exchange):
     # -- response head
 
     cdef int _check_open(self) except -1:
-        if self.gone:
+        if self.gone or self.link.closed:
             raise ClientDisconnected("the client has closed the connection")
         if self.response >= RESPONSE_DONE:
             raise AppError("the response is complete: nothing can be sent after its end")
@@ -356,13 +360,19 @@ cdef class Http1Exchange(Exchange):
         if self.no_body or size == 0:
             if owner is None:
                 close(fd)
+            self._check_open()
             return self.write(None, b"", 0, last) if not self.no_body else self._write_none(size, last)
-        self._check_open()
-        if self.declared >= 0 and self.written + size > self.declared:
-            raise AppError(f"the file is longer than the Content-Length: {self.declared} declared, "
-                           f"{self.written + size} sent")
-        if last and self.declared > self.written + size:
-            return self._short(self.written + size)
+        try:
+            self._check_open()
+            if self.declared >= 0 and self.written + size > self.declared:
+                raise AppError(f"the file is longer than the Content-Length: {self.declared} declared, "
+                               f"{self.written + size} sent")
+            if last and self.declared > self.written + size:
+                self._short(self.written + size)
+        except BaseException:
+            if owner is None:
+                close(fd)
+            raise
         if self.response == RESPONSE_STAGED:
             self._commit(size, last)
             output_block(&link.output, self.staged)
@@ -479,6 +489,7 @@ cdef class Http1Exchange(Exchange):
                 ready = poll(&entry, 1, timeout)
             if ready == 0:
                 self.abort()
+                raise ClientDisconnected("the client has not read the response in time")
             link.blocked = False
             link.flush()
         return self._check_open()
@@ -490,7 +501,14 @@ cdef class Http1Exchange(Exchange):
         self._check_open()
         self.raw = True
         self.replace()
+        self.status = 101
         return self.link.start_raw(self)
+
+    cdef int read_raw(self, bint reading) except -1:
+        if self.raw and self.response < RESPONSE_DONE:
+            self.link.held = not reading
+            self.link.want(reading)
+        return 0
 
     cdef int raw_write(self, bytes data) except -1:
         if self.gone:

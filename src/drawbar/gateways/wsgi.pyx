@@ -368,7 +368,12 @@ cdef class WsgiCall(Job):
         elif self.started:
             raise AppError("start_response called a second time without exc_info")
         self._status(status)
-        self._headers(headers)
+        try:
+            self._headers(headers)
+        except BaseException:
+            # Half a head must not go out, whatever the app makes of this.
+            exchange.replace()
+            raise
         self.started = True
         return self
 
@@ -442,8 +447,11 @@ cdef class WsgiCall(Job):
             if isinstance(result, str):
                 raise AppError("the application returned a str instead of an iterable of bytes")
             return self._send(result, True)
-        elif isinstance(result, FileWrapper) and exchange.response != RESPONSE_NONE and self._send_file(result):
-            return 0
+        else:
+            # Its close() is called after the response, and may raise: the log then needs the request.
+            exchange.own_head()
+            if isinstance(result, FileWrapper) and exchange.response != RESPONSE_NONE and self._send_file(result):
+                return 0
         for item in result:
             if not PyBytes_CheckExact(item) and not isinstance(item, bytes):
                 raise AppError(f"the body must be bytes, not {type(item).__name__}")
@@ -456,7 +464,9 @@ cdef class WsgiCall(Job):
             raise AppError(f"the body must be bytes, not {type(item).__name__}")
         if self.exchange.response == RESPONSE_NONE:
             raise AppError("a body before start_response was called")
-        self.exchange.write(item, PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), last)
+        # Letting go of a subclass's object may run code of the app's, so those are copied.
+        self.exchange.write(item if PyBytes_CheckExact(item) else None, PyBytes_AS_STRING(item),
+                            PyBytes_GET_SIZE(item), last)
         if not last:
             self.exchange.wait_output()
         return 0
