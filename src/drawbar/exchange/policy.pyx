@@ -8,12 +8,31 @@ from libc.string cimport memcpy
 from posix.time cimport clock_gettime, timespec
 from drawbar.wire.tables cimport known_name, name_hash
 
-from email.utils import formatdate
-
 
 cdef extern from "<time.h>" nogil:
     enum:
         CLOCK_REALTIME_COARSE
+    ctypedef long time_t
+    struct tm:
+        int tm_sec
+        int tm_min
+        int tm_hour
+        int tm_mday
+        int tm_mon
+        int tm_year
+        int tm_wday
+    tm* gmtime_r(const time_t* seconds, tm* into)
+
+cdef tuple DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(time_t seconds):
+    """IMF-fixdate (RFC 9110 section 5.6.7) of a Unix time, whatever the locale."""
+    cdef tm at
+    gmtime_r(&seconds, &at)
+    return (f"{DAYS[at.tm_wday]}, {at.tm_mday:02} {MONTHS[at.tm_mon]} {at.tm_year + 1900} "
+            f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT")
 
 
 cdef uint32_t _ms(object seconds) except? 0xffffffff:
@@ -68,7 +87,7 @@ cdef class Policy:
         cdef bytes line
         clock_gettime(<int>CLOCK_REALTIME_COARSE, &now)
         if now.tv_sec != self.date_second:
-            line = b"Date: " + formatdate(now.tv_sec, usegmt=True).encode("ascii") + b"\r\n" + self.server_header
+            line = b"Date: " + http_date(now.tv_sec).encode("ascii") + b"\r\n" + self.server_header
             memcpy(self.date, <const char*>line, len(line))
             self.date_size = <int>len(line)
             self.date_second = now.tv_sec

@@ -10,17 +10,17 @@ from posix.types cimport off_t
 from posix.unistd cimport pwrite
 
 import os
-import tempfile
 
 
 cdef int spill_open(object directory) except -1:
-    where = directory if directory is not None else tempfile.gettempdir()
+    where = directory if directory is not None else os.environ.get("TMPDIR") or "/tmp"
     try:
         return os.open(where, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:
         raise FileNotFoundError(2, f"the directory for temporary files does not exist: {where}") from None
     except OSError:
-        descriptor, name = tempfile.mkstemp(prefix="drawbar-", dir=where)
+        name = os.path.join(where, f"drawbar-{os.urandom(8).hex()}")
+        descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
         os.unlink(name)
         return descriptor
 

@@ -11,8 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from drawbar.config import Config, OperatorError
 from drawbar.exchange.access_log import AccessLog
@@ -27,8 +26,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 ServerName = tuple[str, int | None]
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """All a serving loop needs: what to serve, where, and how it may behave."""
 
     config: Config
