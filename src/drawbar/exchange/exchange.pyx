@@ -152,6 +152,17 @@ cdef class Exchange:
                 return _latin1(self.base + field.value, field.value_size)
         return None
 
+    @property
+    def headers(self):
+        """All fields as (name, value), as the client wrote them."""
+        cdef int i
+        if self.head is NULL:
+            return []
+        return [
+            (_latin1(self.base + self.head.fields[i].name, self.head.fields[i].name_size),
+             _latin1(self.base + self.head.fields[i].value, self.head.fields[i].value_size))
+            for i in range(self.head.n_fields)]
+
     cdef tuple peer(self):
         return None
 
