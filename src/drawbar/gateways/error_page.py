@@ -127,7 +127,7 @@ class Frame(NamedTuple):
 def frames_of(trace: TracebackType | None) -> list[Frame]:
     """The calls of a traceback, the innermost first."""
     walked = list(traceback.walk_tb(trace))[-MOST_FRAMES:]
-    summaries = traceback.StackSummary.extract(iter(walked), lookup_lines=False)
+    summaries = traceback.extract_tb(trace)[-MOST_FRAMES:]
     return [_frame(frame, summary) for (frame, _), summary in zip(reversed(walked), reversed(summaries), strict=True)]
 
 
@@ -252,7 +252,7 @@ def _exception(how: str, error: BaseException) -> str:
     """One exception of the chain. The innermost frame of the application's own code stands open."""
     frames = frames_of(error.__traceback__)
     own = next((at for at, frame in enumerate(frames) if not frame.is_library), 0)
-    heading = f"{how} {describe(error)}" if how else "Traceback, innermost call first"
+    heading = f"{how.capitalize()} {describe(error)}" if how else "Traceback, innermost call first"
     inside = "".join(_frame_html(frame, is_open=at == own) for at, frame in enumerate(frames))
     return f"<section><h2>{html.escape(heading)}</h2>{inside}</section>\n"
 
