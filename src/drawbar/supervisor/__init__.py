@@ -6,9 +6,6 @@ over plain data (`pool`), forks children (`child`), and runs no application code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Sequence
-
     from drawbar.config import Config
 
 
@@ -17,15 +14,10 @@ def run(config: "Config") -> int:
 
     Raises OperatorError when a bind cannot be had, the log not be opened or the application not be started.
     """
+    # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
+    # importing touches none of theirs. The master runs none of it.
+    import drawbar.supervisor.serve_wsgi
     from drawbar.supervisor.master import Master
-
-    return Master(config, run_worker=_run_worker).run()
-
-
-def _run_worker(
-    config: "Config", listeners: "Sequence[socket.socket]", slot: int, report: "Callable[[str], None]"
-) -> int:
-    """Imports what a worker needs in the worker: the master stays small."""
     from drawbar.supervisor.worker import run_worker
 
-    return run_worker(config, listeners, slot, report)
+    return Master(config, run_worker=run_worker).run()
