@@ -8,7 +8,7 @@ cdef enum Lane:
 
 cdef enum:
     QUICK_REST_NS = 10_000_000  # without a quick call for this long, slow ones may have every slot
-    OVERLAP_NS = 4_000_000      # a slow call may take the last slot this long before another one is due to end
+    OVERLAP_NS = 5_000_000      # a slow call may take the last slot this long before another one is due to end
     TRACKED = 64                # slow calls whose end is foretold; of more than that, the first
 
 cdef struct Slots:
