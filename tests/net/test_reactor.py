@@ -1,0 +1,356 @@
+"""The reactor: sources, turns, deadlines, accepting and its limits."""
+
+import errno
+import gc
+import os
+import resource
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from drawbar.net.inspect import Probe, ProbeConnector, connections
+from drawbar.net.reactor import Reactor
+
+from tests.support.inprocess import Stepped
+from tests.support.server import PATIENCE_S
+
+
+class Listening(Stepped):
+    """A reactor with a listener whose connections note what happens to them."""
+
+    def __init__(self, limit: int = 100, address: str = "127.0.0.1") -> None:
+        super().__init__(limit)
+        self.socket = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        self.socket.setblocking(False)
+        self.connector = ProbeConnector()
+        self.reactor.listen(self.socket, self.connector)
+        self.clients: list[socket.socket] = []
+
+    @property
+    def made(self) -> list[Probe]:
+        """The connections accepted so far."""
+        return self.connector.made
+
+    def connect(self) -> socket.socket:
+        """A client's socket; whether it is accepted is the reactor's business."""
+        client = socket.create_connection(self.socket.getsockname()[:2], timeout=PATIENCE_S)
+        self.clients.append(client)
+        self.settle()
+        return client
+
+    def close(self) -> None:
+        super().close()
+        self.socket.close()
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Listening]:
+    with Listening() as listening:
+        yield listening
+
+
+@contextmanager
+def descriptors(most: int) -> Iterator[None]:
+    """No more than so many descriptors can be open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def next_descriptor() -> int:
+    """The lowest that is free."""
+    fd = os.dup(0)
+    os.close(fd)
+    return fd
+
+
+def test_bytes_reach_the_connection_they_were_sent_to(site: Listening) -> None:
+    first, second = site.connect(), site.connect()
+    second.sendall(b"to the second")
+    first.sendall(b"to the first")
+    site.settle()
+    assert [probe.seen for probe in site.made] == [[b"to the first"], [b"to the second"]]
+
+
+def test_a_connection_knows_its_peer(site: Listening) -> None:
+    client = site.connect()
+    assert connections(site.reactor)[0].peer == client.getsockname()
+
+
+def test_an_ipv4_client_of_a_dual_stack_listener_is_an_ipv4_client() -> None:
+    with Stepped() as stepped:
+        listener = socket.socket(socket.AF_INET6)
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(("::", 0))
+        listener.listen()
+        listener.setblocking(False)
+        stepped.reactor.listen(listener, ProbeConnector())
+        with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1])) as client:
+            stepped.settle()
+            assert connections(stepped.reactor)[0].peer == client.getsockname()
+
+
+def test_an_end_of_stream_and_a_reset_are_told_apart(site: Listening) -> None:
+    polite, rude = site.connect(), site.connect()
+    polite.close()
+    rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    rude.close()
+    site.settle()
+    assert [probe.seen for probe in site.made] == [["end"], ["broken"]]
+    assert site.reactor.connections == 0
+
+
+def test_a_closed_connection_is_let_go(site: Listening) -> None:
+    site.connect().close()
+    site.settle()
+    view = site.made[0].view()
+    assert view.closed
+    before = len(os.listdir("/proc/self/fd"))
+    site.made.clear()
+    del view
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before, "its descriptor was closed with it, not with its object"
+
+
+# -- deadlines
+
+
+def test_a_deadline_fires_when_its_time_has_come_and_once(site: Listening) -> None:
+    site.connect()
+    probe = site.made[0]
+    probe.timeout_in(1000)
+    site.advance(0.9)
+    assert probe.seen == []
+    site.advance(0.2)
+    assert probe.seen == ["timeout"]
+    site.advance(100)
+    assert probe.seen == ["timeout"]
+
+
+def test_a_deadline_set_anew_or_to_never_replaces_the_last(site: Listening) -> None:
+    site.connect()
+    probe = site.made[0]
+    probe.timeout_in(1000)
+    probe.timeout_in(5000)
+    site.advance(4)
+    assert probe.seen == []
+    probe.timeout_in(0)
+    site.advance(100)
+    assert probe.seen == []
+
+
+def test_a_deadline_counts_from_when_it_is_set_and_not_from_the_turns_start(site: Listening) -> None:
+    site.connect()
+    probe = site.made[0]
+    # The clock moves on while an application runs, within one turn.
+    site.reactor.advance(60_000)
+    probe.timeout_in(1000)
+    site.advance(0.5)
+    assert probe.seen == []
+    site.advance(0.6)
+    assert probe.seen == ["timeout"]
+
+
+def test_a_connection_that_closes_takes_its_deadline_along(site: Listening) -> None:
+    site.connect()
+    probe = site.made[0]
+    probe.timeout_in(1000)
+    probe.end()
+    assert not probe.view().has_timer
+    site.advance(10)
+    assert probe.seen == []
+
+
+def test_the_time_to_sleep_is_the_time_to_the_next_deadline(site: Listening) -> None:
+    assert site.reactor.next_timeout_ms() == -1
+    site.connect()
+    site.made[0].timeout_in(3000)
+    assert 2900 <= site.reactor.next_timeout_ms() <= 3100
+
+
+# -- accepting
+
+
+def test_at_its_limit_a_reactor_stops_accepting_until_a_connection_closes() -> None:
+    with Listening(limit=2) as site:
+        first, _, third = site.connect(), site.connect(), site.connect()
+        third.sendall(b"waiting")
+        site.settle()
+        assert site.reactor.connections == 2
+        assert len(site.made) == 2
+        first.close()
+        site.settle()
+        assert site.reactor.connections == 2
+        assert site.made[2].seen == [b"waiting"]
+
+
+def test_pausing_and_resuming_twice_is_like_once(site: Listening) -> None:
+    site.reactor.pause()
+    site.reactor.pause()
+    client = site.connect()
+    assert site.made == []
+    site.reactor.resume()
+    site.reactor.resume()
+    site.settle()
+    assert len(site.made) == 1
+    client.sendall(b"heard")
+    site.settle()
+    assert site.made[0].seen == [b"heard"]
+
+
+def test_out_of_descriptors_it_says_so_and_goes_on_when_there_are_some() -> None:
+    with Listening() as site:
+        client = socket.socket()
+        site.clients.append(client)
+        client.connect(site.socket.getsockname())
+        with descriptors(next_descriptor()):
+            site.settle()
+            said = list(site.errors)
+            site.settle()
+            assert site.errors == said, "it says so once, and does not spin"
+        assert [error.errno for error in said if isinstance(error, OSError)] == [errno.EMFILE]
+        assert "cannot accept a connection with 0 open" in str(said[0])
+        site.advance(2)
+        assert len(site.made) == 1
+        site.errors.clear()
+
+
+def test_out_of_descriptors_a_closing_connection_makes_room_at_once() -> None:
+    with Listening() as site:
+        first = site.connect()
+        second = socket.socket()
+        site.clients.append(second)
+        second.connect(site.socket.getsockname())
+        with descriptors(next_descriptor()):
+            site.settle()
+            assert len(site.made) == 1
+        first.close()
+        site.settle()
+        assert len(site.made) == 2
+        site.errors.clear()
+
+
+# -- descriptors that come back as others
+
+
+def test_an_event_for_a_descriptors_former_owner_is_not_its_new_owners(site: Listening) -> None:
+    first, second = site.connect(), site.connect()
+    called: list[int] = []
+    reader, writer = os.pipe()
+    taken: list[int] = []
+
+    def replace_the_other(probe: Probe, data: bytes) -> None:
+        other = next(each for each in site.made if each is not probe)
+        other.end()
+        fd = other.view().fd
+        os.dup2(reader, fd)
+        taken.append(fd)
+        site.reactor.watch(fd, lambda: called.append(fd))
+
+    site.made[0].on_read = site.made[1].on_read = replace_the_other
+    # Both are ready in one batch; whichever comes first replaces the other, whose event is in the batch still.
+    first.sendall(b"1")
+    second.sendall(b"2")
+    site.settle()
+    assert len(taken) == 1
+    assert called == []
+    os.write(writer, b"x")
+    site.turn()
+    assert called == taken
+    site.close()
+    for fd in (reader, writer, *taken):
+        os.close(fd)
+
+
+# -- threads, watches, deferring
+
+
+def test_any_thread_can_end_the_leaders_wait() -> None:
+    reactor = Reactor()
+    woken = threading.Event()
+    reactor.set_on_wake(woken.set)
+    leader = threading.Thread(target=reactor.run)
+    leader.start()
+    reactor.wake_up()
+    assert woken.wait(PATIENCE_S)
+    reactor.stop()
+    leader.join(PATIENCE_S)
+    assert not leader.is_alive()
+    reactor.close()
+
+
+def test_a_connection_deferred_by_another_thread_is_resumed_by_the_leader(site: Listening) -> None:
+    site.connect()
+    site.connect()
+    probe = site.made[0]
+    resumed = threading.Event()
+    # The leader sleeps without a deadline; only the deferring thread can wake it.
+    site.made[1].on_read = lambda *_: resumed.set()
+    leader = threading.Thread(target=site.reactor.run)
+    leader.start()
+    probe.resume_later()
+    site.clients[1].sendall(b"after")
+    assert resumed.wait(PATIENCE_S)
+    site.reactor.stop()
+    leader.join(PATIENCE_S)
+    assert probe.seen == ["resumed"]
+
+
+def test_a_watched_descriptor_calls_back_while_it_can_be_read(site: Listening) -> None:
+    reader, writer = os.pipe()
+    heard: list[bytes] = []
+    site.reactor.watch(reader, lambda: heard.append(os.read(reader, 100)))
+    site.settle()
+    assert heard == []
+    os.write(writer, b"word")
+    site.settle()
+    assert heard == [b"word"]
+    site.close()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_an_exception_of_one_connection_costs_that_connection_only(site: Listening) -> None:
+    bad, good = site.connect(), site.connect()
+
+    def fail(probe: Probe, data: bytes) -> None:
+        raise ValueError("of this one's")
+
+    site.made[0].on_read = fail
+    bad.sendall(b"x")
+    good.sendall(b"y")
+    site.settle()
+    assert [str(error) for error in site.errors] == ["of this one's"]
+    assert site.made[0].view().closed
+    assert site.made[1].seen == [b"y"]
+    site.errors.clear()
+
+
+def test_draining_tells_every_connection_and_accepts_no_more(site: Listening) -> None:
+    site.connect()
+    site.reactor.drain()
+    site.connect()
+    assert site.reactor.is_draining()
+    assert [probe.seen for probe in site.made] == [["drain"]]
+    site.made[0].end()
+    site.settle()
+    assert len(site.made) == 1
+
+
+def test_a_closed_reactor_is_freed_with_all_it_holds() -> None:
+    # Of other tests.
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    site = Listening()
+    site.connect()
+    site.close()
+    del site
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
