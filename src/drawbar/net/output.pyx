@@ -6,7 +6,7 @@ held, which also is the queue's lock. The one exception is a large write to a sp
 item marked busy, and a busy item is neither sent from beyond what is written nor freed.
 
 Sockets never block here, so the GIL is kept around send(2): releasing it costs more than the call saves, and a thread
-that must win it back from a computing application waits a whole switch interval (docs/decisions/0003).
+that must win it back from a computing application waits a whole switch interval (docs/decisions/0002).
 """
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
