@@ -344,6 +344,7 @@ cdef class Http1Connection(Http1Link):
                 if self.state == H1_DISCARD:
                     self.discarded += exchange.decoder.slice_size
                     if self.discarded > DISCARD_BYTES:
+                        self.lingers = True
                         self._close_politely()
                         return used
                     continue
@@ -377,6 +378,7 @@ cdef class Http1Connection(Http1Link):
         """The body will not come whole: a refusal when its app was not called yet, else the app's to know."""
         cdef Http1Exchange exchange = self.exchange
         if self.state == H1_DISCARD:
+            self.lingers = True
             return self._close_politely()
         if self.state == H1_BODY:
             return self._refuse(status, why, b"")
@@ -662,8 +664,9 @@ cdef class Http1Connection(Http1Link):
             self.set_timeout(self.site.policy.send_timeout_ms)
             self.flush()
             return 0
+        self.lingers = self.lingers or self.reactor.draining or self.more_input
         self._keep(NULL, 0)
-        if self.half_closed or self.site.policy.linger_timeout_ms == 0 or not (self.lingers or self.reactor.draining or self.more_input):
+        if self.half_closed or self.site.policy.linger_timeout_ms == 0 or not self.lingers:
             self.close()
             return 0
         self.shut_down_writing()
