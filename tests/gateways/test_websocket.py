@@ -474,7 +474,7 @@ def test_client_close_is_echoed_and_told(data: bytes, code: int, reason: str) ->
         assert await one.receive() == ending
         assert one.sent() == [("CLOSE", b"") if code == 1005 else closed(code, reason)]
         assert one.upgrade.done
-        with pytest.raises(ClientDisconnected, match="websocket.close reaches nobody"):
+        with pytest.raises(ClientDisconnected, match=r"websocket\.close reaches nobody"):
             await one.send({"type": "websocket.close"})
         await one.returns()
         assert one.upgrade.reported == []

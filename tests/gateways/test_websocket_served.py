@@ -20,7 +20,9 @@ Message = dict[str, Any]
 
 
 def dial(server: AsgiServer, target: str = "/", **options: Any) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{server.port}{target}", proxy=None, open_timeout=PATIENCE_S, **options)
+    url = f"ws://127.0.0.1:{server.port}{target}"
+    client: ClientConnection = connect(url, proxy=None, open_timeout=PATIENCE_S, **options)
+    return client
 
 
 def shake(server: AsgiServer) -> RawClient:

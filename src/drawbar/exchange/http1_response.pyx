@@ -21,7 +21,7 @@ from drawbar.net.reactor cimport Connection
 from drawbar.wire.head cimport FLAG_TRAILERS
 from drawbar.wire.tables cimport (
     KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_DATE, KNOWN_KEEP_ALIVE, KNOWN_NONE, KNOWN_PROXY_CONNECTION,
-    KNOWN_SERVER, KNOWN_TE, KNOWN_TRANSFER_ENCODING, KNOWN_UPGRADE, METHOD_HEAD, known_name, name_hash)
+    KNOWN_SERVER, KNOWN_TE, KNOWN_TRAILER, KNOWN_TRANSFER_ENCODING, KNOWN_UPGRADE, METHOD_HEAD, known_name, name_hash)
 from drawbar.wire.writer cimport (
     CHUNK_SIZE_ROOM, buffer_put, format_chunk_size, put_content_length, put_field, put_literal, put_status_line)
 
@@ -390,6 +390,9 @@ cdef class Http1Exchange(Exchange):
     cdef int trailer(self, const char* name, size_t name_size, const char* value, size_t value_size) except -1:
         """A trailer field (RFC 9110 section 6.5); only a chunked body can carry one, elsewhere it is dropped."""
         cdef Item* item
+        # Section 6.5.1: none that frames, routes or describes the body, which has been taken as it is by now.
+        if KNOWN_NONE < known_name(name, name_size, name_hash(name, name_size)) <= KNOWN_TRAILER:
+            raise AppError(f"{_quote(name, name_size)} cannot be a trailer: it belongs in the head")
         if not self.chunked or not self.flags & FLAG_TRAILERS:
             return 0
         item = item_new(&self.link.reactor.pool)

@@ -242,7 +242,8 @@ cdef class AsgiCall(Job):
 
     cdef int body_arrived(self) except -1:
         cdef Exchange exchange = self.exchange
-        if exchange.body.error is not None and exchange.response == RESPONSE_NONE:
+        if exchange.body is not None and exchange.body.error is not None and not exchange.gone and (
+                exchange.response == RESPONSE_NONE):
             # The rest of the request will not come, so this is the answer, whatever the app makes of it.
             exchange.respond(exchange.body.error.status, str(exchange.body.error).encode() + b"\n",
                              b"text/plain; charset=utf-8")
@@ -250,7 +251,7 @@ cdef class AsgiCall(Job):
 
     cdef int disconnected(self) except -1:
         self.left = True
-        return self._wake()
+        return self.body_arrived()
 
     cdef int drained(self) except -1:
         return self._wake()
@@ -342,7 +343,12 @@ cdef class AsgiCall(Job):
         if not isinstance(status, int) or not 200 <= status <= 999:
             raise AppError(f"http.response.start: status must be an int from 200 to 999, not {status!r}")
         exchange.begin(status, NULL, 0)
-        _put_headers(exchange, message.get("headers", ()))
+        try:
+            _put_headers(exchange, message.get("headers", ()))
+        except BaseException:
+            # What the app makes of its mistake starts afresh.
+            exchange.replace()
+            raise
         self.wants_trailers = message.get("trailers", False)
         return NOTHING
 
@@ -417,13 +423,14 @@ cdef class AsgiCall(Job):
         cdef Exchange exchange = self.exchange
         page = None
         if exchange.response < RESPONSE_DONE:
-            if error is None and not exchange.gone:
+            # One that stops because it was told that the client left has done nothing wrong.
+            if error is None and not exchange.gone and not self.left:
                 error = AppError(
                     "the application returned without sending a response" if exchange.response == RESPONSE_NONE
                     else "the application returned before the end of its response")
             if error is not None and not isinstance(error, ClientDisconnected) and not exchange.gone:
                 self._report(error)
-            if exchange.gone or exchange.response == RESPONSE_SENT:
+            if error is None or exchange.gone or exchange.response == RESPONSE_SENT:
                 exchange.abort()
             else:
                 if self.handler.error_page is not None:
