@@ -389,18 +389,30 @@ def test_app_that_stops_because_the_client_left_has_done_nothing_wrong() -> None
             assert server.completed.get()[1] is False
 
 
-def test_body_past_the_limit_is_413_whatever_the_app_does() -> None:
-    async def app(scope: Message, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] == "http.request":
-            pass
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n"
 
-    request = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+@pytest.mark.parametrize(("rest", "status"), [(b"8\r\n12345678\r\n0\r\n\r\n", 413), (b"no size\r\n", 400)])
+def test_body_that_cannot_be_had_is_answered_whatever_the_app_does(rest: bytes, status: int) -> None:
+    events: Mail[str] = Mail()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        while (event := await receive())["type"] == "http.request":
+            events.put(event["type"])
+        events.put(event["type"])
+
     with AsgiServer(app, policy={"body_bytes": 10}) as server:
         client = server.connect()
-        client.send(request)
-        client.send(b"8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n")
-        assert client.response().status == 413
-        assert server.completed.get()[0] == 413
+        client.send(CHUNKED)
+        assert events.get() == "http.request"
+        client.send(rest)
+        assert client.response("POST").status == status
+        assert events.get() == "http.disconnect"
+        together = server.connect()
+        together.send(CHUNKED + rest)
+        assert together.response("POST").status == status
+        assert events.is_empty()
+        assert [server.completed.get() for _ in range(2)] == [(status, True)] * 2
 
 
 # -- send

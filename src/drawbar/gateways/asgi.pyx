@@ -16,7 +16,7 @@ from drawbar.exchange.exchange cimport (
     Exchange, Executor, Handler, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.gateways.keys cimport Key, KeyTable, bytes_pair
 from drawbar.gateways.wsgi cimport unquote
-from drawbar.net.reactor cimport Turn
+from drawbar.net.reactor cimport TURN_KEPT, Turn
 from drawbar.wire.head cimport FLAG_UPGRADE, Field, Head
 from drawbar.wire.tables cimport (
     KNOWN_FORWARDED, KNOWN_NONE, KNOWN_PROXY, KNOWN_UPGRADE, KNOWN_X_FORWARDED_FOR, METHOD_GET, known_name, name_hash,
@@ -111,6 +111,10 @@ cdef class AsgiHandler(Handler):
             exchange.own_head()
             exchange.job = upgrade
             return self.executor.submit(upgrade)
+        if exchange.body is not None and exchange.body.error is not None:
+            # It came with its head, and is known to be bad before there is a call that could be told.
+            _answer_bad_body(exchange)
+            return TURN_KEPT
         call = AsgiCall.__new__(AsgiCall)
         call.handler = self
         call.exchange = exchange
@@ -222,6 +226,11 @@ cdef bint _poses_as_forwarded(const char* name, size_t size):
     return KNOWN_PROXY <= known <= KNOWN_FORWARDED
 
 
+cdef int _answer_bad_body(Exchange exchange) except -1:
+    return exchange.respond(exchange.body.error.status, str(exchange.body.error).encode() + b"\n",
+                            b"text/plain; charset=utf-8")
+
+
 cdef class AsgiCall(Job):
     """One call of the app for one HTTP request."""
 
@@ -245,8 +254,7 @@ cdef class AsgiCall(Job):
         if exchange.body is not None and exchange.body.error is not None and not exchange.gone and (
                 exchange.response == RESPONSE_NONE):
             # The rest of the request will not come, so this is the answer, whatever the app makes of it.
-            exchange.respond(exchange.body.error.status, str(exchange.body.error).encode() + b"\n",
-                             b"text/plain; charset=utf-8")
+            _answer_bad_body(exchange)
         return self._wake()
 
     cdef int disconnected(self) except -1:
