@@ -1,6 +1,7 @@
 """HTTP for an ASGI application, over real connections: the scope, the rules of receive and send, and every ending."""
 
 import asyncio
+import gc
 import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -35,6 +36,12 @@ def saying(*messages: Message) -> App:
             await send(message)
 
     return app
+
+
+def waiting_futures() -> int:
+    """Futures that something holds."""
+    gc.collect()
+    return sum(type(thing) is asyncio.Future for thing in gc.get_objects())
 
 
 def ask(app: App, request: bytes = GET, **options: Any) -> Response:
@@ -267,6 +274,22 @@ def test_receive_makes_a_task() -> None:
         assert await second == DISCONNECT
 
     assert ask(app).body == b"done"
+
+
+def test_cancelled_receives_leave_nothing_behind() -> None:
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await receive()
+        before = waiting_futures()
+        for _ in range(100):
+            looking = asyncio.ensure_future(receive())
+            await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.wait([looking])
+        del looking
+        await send(START)
+        await send(body(b"%d" % (waiting_futures() - before)))
+
+    assert int(ask(app).body) < 10
 
 
 def test_current_task_is_real() -> None:

@@ -1,6 +1,7 @@
 """WebSockets as an application meets them, over a connection without a socket and a clock that never waits."""
 
 import asyncio
+import gc
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -492,6 +493,23 @@ def test_loss_is_1006(ends: Callable[[FakeUpgrade], None]) -> None:
         with pytest.raises(ClientDisconnected):
             await one.send({"type": "websocket.send", "text": "x"})
         assert one.upgrade.done
+
+    session(test)
+
+
+def test_cancelled_receives_leave_nothing_behind() -> None:
+    def futures() -> int:
+        gc.collect()
+        return sum(type(thing) is asyncio.Future for thing in gc.get_objects())
+
+    async def test(one: Session) -> None:
+        before = futures()
+        for _ in range(100):
+            looking = asyncio.ensure_future(one.receive())
+            await asyncio.sleep(0)
+            looking.cancel()
+            await asyncio.wait([looking])
+        assert futures() < before + 10
 
     session(test)
 

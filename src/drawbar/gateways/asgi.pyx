@@ -278,7 +278,13 @@ cdef class AsgiCall(Job):
         if self.waiters is None:
             self.waiters = []
         self.waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except BaseException:
+            # Frameworks poll receive() by cancelling it: a long stream would gather a future for each look.
+            if self.waiters is not None and waiter in self.waiters:
+                self.waiters.remove(waiter)
+            raise
 
     # -- receive
 

@@ -489,7 +489,13 @@ class _Call:
         """Returns when something has changed."""
         waiter = self.loop.create_future()
         self.waiters.append(waiter)
-        await waiter
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            # An application that polls receive() by cancelling it would gather a future for each look.
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
+            raise
 
     def _wake(self) -> None:
         waiters, self.waiters = self.waiters, []
