@@ -156,7 +156,7 @@ cdef class Http1Exchange(Exchange):
                 raise AppError(str(error)) from None
         if known == KNOWN_CONTENT_LENGTH:
             return self._declare(value, value_size)
-        if known <= KNOWN_PROXY_CONNECTION and self._hop_by_hop(known, name, name_size, value, value_size):
+        if known <= KNOWN_TE and self._hop_by_hop(known, name, name_size, value, value_size):
             return 0
         if known == KNOWN_DATE:
             self.has_date = True
@@ -230,6 +230,7 @@ cdef class Http1Exchange(Exchange):
         elif self.declared >= 0:
             put_content_length(&item.block, self.declared)
         elif last:
+            self.declared = size
             put_content_length(&item.block, size)
         elif self.minor >= 1:
             self.chunked = True
@@ -448,6 +449,10 @@ cdef class Http1Exchange(Exchange):
         try:
             output_spill(&link.output, &link.reactor.pool, self.policy.output_high_bytes, self.policy.temp_dir)
         except OSError as error:
+            link.reactor.report(error)
+            # What was to be its end is not queued any more.
+            link.drop_output()
+            self.response = RESPONSE_SENT
             self.abort()
             raise ClientDisconnected(f"the response cannot be buffered for its client: {error}") from error
         if link.closed:

@@ -440,7 +440,9 @@ cdef class WsgiCall(Job):
                 total = 0
                 for item in result:
                     total += len(item)
-                exchange.declared = total
+                # An empty list for HEAD or 304 does not say that a GET would get nothing.
+                if total > 0 or not exchange.no_body:
+                    exchange.declared = total
         elif result is None:
             raise AppError("the application returned None instead of an iterable of bytes")
         elif isinstance(result, (bytes, str)):
