@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from drawbar.net.inspect import connections
+
 from tests.support.inprocess import Client, Site
 
 GET = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -189,7 +189,7 @@ EXPECT = (b"Expect: 100-continue", b"Content-Length: 5")
 
 
 def test_100_continue_is_sent_when_the_app_reads(client: Client) -> None:
-    # read() blocks, so the body must be on its way when the app is called; one read of the server's does not take it all.
+    # read() blocks, so the body must be on its way by then; one read of the server does not take it all.
     body = b"x" * 100_000
     client.socket.send(post(body, b"Expect: 100-continue", b"Content-Length: 100000"))
     response = client.response()

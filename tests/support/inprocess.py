@@ -167,14 +167,14 @@ class Client:
         self.ended = ""
 
     def send(self, data: bytes) -> None:
-        """Sends all of it, with the server taking turns while the kernel takes no more, and once behind it."""
+        """Sends all of it, with the server taking turns while the kernel takes no more, and as long as it has work."""
         view = memoryview(data)
         while view:
             try:
                 view = view[self.socket.send(view) :]
             except BlockingIOError:
                 self.site.turn()
-        self.site.turn()
+        self.site.settle()
 
     def end(self) -> None:
         """Half-closes."""
@@ -209,7 +209,7 @@ class Client:
 
     def _more(self) -> None:
         """Takes turns until something was read."""
-        assert not self.ended, f"the connection is at its {self.ended} after {self.received!r}"
+        assert not self.ended, f"the connection is at its {self.ended} after {self.received[-300:]!r}"
         self.site.until(self.poll, self.socket.fileno())
 
     def read_until(self, end: bytes) -> bytes:
@@ -224,7 +224,7 @@ class Client:
         """All bytes until the server closes; AssertionError when it resets."""
         while not self.ended:
             self._more()
-        assert self.ended == "end", f"reset after {self.received!r}"
+        assert self.ended == "end", f"reset after {self.received[-300:]!r}"
         taken, self.received = self.received, b""
         return taken
 
