@@ -53,7 +53,8 @@ def test_flask_keeps_a_guest_book(server: Servers) -> None:
 
 def test_upload_tells_its_progress_while_it_reads(server: Servers) -> None:
     site = server("upload:app", "--stream-input", "--limit-body-bytes", "0", chdir=EXAMPLES)
-    first, rest = b"a" * 100_000, b"b" * 200_000
+    # It reads 64 KiB at a time, and a read waits until it has them.
+    first, rest = b"a" * 131_072, b"b" * 200_000
     first_was_read = threading.Event()
 
     def watch() -> None:

@@ -67,7 +67,7 @@ def test_background_tasks(client: httpx.Client, site: Server) -> None:
 def test_errors_carry_their_fields(client: httpx.Client) -> None:
     response = client.get("/teapot")
     assert (response.status_code, response.headers["x-pot"]) == (418, "tea")
-    assert response.reason_phrase == "I'm a Teapot"
+    assert response.reason_phrase == "I'm a teapot"
 
 
 def test_streams(client: httpx.Client) -> None:

@@ -77,11 +77,10 @@ def test_the_clients_close_code_reaches_the_application(site: Server) -> None:
 
 
 def test_a_connection_that_breaks_is_1006(site: Server) -> None:
-    socket = open_socket(site, "/echo")
-    # An end of the stream and no close frame; closing the descriptor alone would leave its reader in the kernel.
-    socket.socket.shutdown(SHUT_RDWR)
-    site.log.wait_for("echo: disconnected 1006")
-    socket.close()
+    with open_socket(site, "/echo") as socket:
+        # An end of the stream and no close frame; closing the descriptor alone would leave its reader in the kernel.
+        socket.socket.shutdown(SHUT_RDWR)
+        site.log.wait_for("echo: disconnected 1006")
 
 
 def test_the_applications_close_code_reaches_the_client(site: Server) -> None:

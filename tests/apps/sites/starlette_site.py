@@ -123,7 +123,10 @@ async def events(request: Request) -> Response:
         try:
             for number in range(3):
                 yield f"id: {number}\ndata: tick {number}\n\n"
-            await asyncio.Event().wait()
+            # Only a browser that is gone ends this.
+            while not await request.is_disconnected():
+                yield ": still here\n\n"
+                await asyncio.sleep(0.01)
         finally:
             say("events: ended")
 
