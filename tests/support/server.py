@@ -71,7 +71,7 @@ class Log:
         raise AssertionError(f"{why} with {len(found)} of {count} lines like {pattern!r} in the log:\n{self.text}")
 
     def close(self) -> None:
-        """Reads what is left. Call once the process has ended; AssertionError when it left others that hold the pipe."""
+        """Reads what is left. For once the process has ended; AssertionError when it left others behind."""
         self._reader.join(PATIENCE_S)
         assert not self._reader.is_alive(), f"a process outlives the master:\n{self.text}"
         self._pipe.close()
