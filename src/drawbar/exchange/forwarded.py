@@ -7,11 +7,9 @@ as trusted addresses go: everything further left may be the client's invention.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from socket import AF_INET, AF_INET6, inet_ntop
+from collections.abc import Callable, Iterable, Sequence
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple
-
-from drawbar.config.networks import Network, pack_address
 
 Address = tuple[str, int]
 
@@ -29,20 +27,29 @@ class Client(NamedTuple):
 class Proxies:
     """Peers whose word is believed, and in which fields.
 
+    contains: whether an address in network byte order is a trusted proxy's; None is a peer on a Unix socket.
     fields: lower-case names of what those peers always set themselves; a field that is not among them passes through a
     proxy as its client wrote it, so it is believed no more than the client.
     """
 
-    def __init__(self, networks: Iterable[Network], fields: Iterable[str]) -> None:
-        self._networks = tuple(networks)
+    def __init__(self, contains: Callable[[bytes | None], bool], fields: Iterable[str]) -> None:
+        self._contains = contains
         self.fields = frozenset(fields)
 
     def trusts(self, host: str | None) -> bool:
         """Whether a peer at that address is a trusted proxy; None is a peer on a Unix socket."""
-        packed = None if host is None else pack_address(host)
-        if host is not None and packed is None:
-            return False
-        return any(network.contains(packed) for network in self._networks)
+        if host is None:
+            return self._contains(None)
+        packed = _pack(host)
+        return packed is not None and self._contains(packed)
+
+
+def _pack(text: str) -> bytes | None:
+    """An address in network byte order; None when it is none."""
+    try:
+        return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):
+        return None
 
 
 def _nodes(values: Sequence[str]) -> list[str]:
@@ -60,7 +67,7 @@ def _parse_node(node: str) -> Address | None:
     elif text.count(":") == 1:
         text, _, rest = text.partition(":")
         port = int(rest) if rest.isdigit() else 0
-    packed = pack_address(text)
+    packed = _pack(text)
     if packed is None:
         return None
     return inet_ntop(AF_INET if len(packed) == 4 else AF_INET6, packed), port if port < 65_536 else 0

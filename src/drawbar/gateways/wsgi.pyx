@@ -268,7 +268,7 @@ cdef class WsgiHandler(Handler):
     cdef int _repeated(self, dict environ, str key, str value) except -1:
         """Field lines of one name join with a comma (RFC 9110 section 5.3), cookies with a semicolon."""
         if key in environ:
-            value = environ[key] + ("; " if key == "HTTP_COOKIE" else ",") + value
+            value = environ[key] + ("; " if key == "HTTP_COOKIE" else ", ") + value
         environ[key] = value
         return 0
 

@@ -118,11 +118,19 @@ def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Polic
         linger_timeout=timeouts.linger,
         temp_dir=config.server.temp_dir,
         server_header=config.server.server_header,
-        proxies=Proxies(config.proxy.trusted, config.proxy.headers) if config.proxy.trusted else None,
+        proxies=make_proxies(config),
         on_complete=access_log.write if access_log is not None else None,
         on_refused=on_refused,
         on_app_error=on_app_error,
     )
+
+
+def make_proxies(config: Config) -> Proxies | None:
+    """Whose forwarding fields are believed; None when nobody's are."""
+    trusted = config.proxy.trusted
+    if not trusted:
+        return None
+    return Proxies(lambda address: any(network.contains(address) for network in trusted), config.proxy.headers)
 
 
 def server_name(listener: socket.socket) -> ServerName:
