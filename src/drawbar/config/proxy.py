@@ -9,7 +9,14 @@ from drawbar.config.kinds import Hint
 from drawbar.config.networks import TrustedPeer
 from drawbar.config.section import Conflict, Section
 
-ForwardedHeader = Literal["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"]
+ForwardedHeader = Literal[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+]
 
 
 class ProxyConfig(Section, frozen=True, kw_only=True):
