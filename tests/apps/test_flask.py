@@ -1,5 +1,6 @@
 """A Flask application, met by httpx and curl over real sockets."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
@@ -160,6 +161,9 @@ def test_several_workers(server: Servers) -> None:
 
 
 def curl(*arguments: str) -> str:
+    """What curl prints. CI has it; a bare machine that only builds need not."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed: apt-get install curl")
     done = subprocess.run(["curl", "--silent", "--show-error", *arguments], capture_output=True, check=True)
     return done.stdout.decode("latin-1")
 
