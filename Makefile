@@ -18,6 +18,8 @@ SECONDS ?= 60
 ARGS ?=
 
 PIP = bin/python -m pip --disable-pip-version-check --quiet
+# setuptools calls [tool.distutils] experimental each time it reads it.
+SETUP = -W 'ignore::UserWarning' setup.py --quiet
 # Recursive by find, so that a new module needs no line here.
 NATIVE := $(shell find src -name '*.pyx' -o -name '*.pxd')
 # Stops with one line, and status 2, when this machine lacks something the build needs.
@@ -58,7 +60,7 @@ $(VENV)/.installed: pyproject.toml setup.py $(VENV)/.created
 $(VENV)/.native: $(NATIVE) | $(VENV)/.installed
 	@if [ -n "$$(find src -name '*.p[yx][xd]' -newer $(VENV)/.installed)" ]; then \
 	    echo $(VENV)/bin/python setup.py build_ext --inplace; \
-	    $(VENV)/bin/python setup.py --quiet build_ext --inplace; \
+	    $(VENV)/bin/python $(SETUP) build_ext --inplace; \
 	fi
 	@touch $@
 
@@ -78,9 +80,9 @@ coverage: $(TRACE_VENV)/.ready
 	@tar --exclude='*.so' --exclude=__pycache__ -cf - \
 	    pyproject.toml setup.py README.md LICENSE Makefile src tests examples docs tools | tar -xf - -C $(TRACE)
 	@# First the C alone: the source names in it are made absolute, or a server that changed folder could not be followed.
-	cd $(TRACE) && DRAWBAR_TRACE=1 $(CURDIR)/$(TRACE_VENV)/bin/python setup.py --quiet --version >/dev/null
+	cd $(TRACE) && DRAWBAR_TRACE=1 $(CURDIR)/$(TRACE_VENV)/bin/python $(SETUP) --version >/dev/null
 	@find $(TRACE)/build -name '*.c' -exec sed -i 's|"src/drawbar/|"$(TRACED)/|' {} +
-	cd $(TRACE) && DRAWBAR_TRACE=1 $(CURDIR)/$(TRACE_VENV)/bin/python setup.py --quiet build_ext --inplace
+	cd $(TRACE) && DRAWBAR_TRACE=1 $(CURDIR)/$(TRACE_VENV)/bin/python $(SETUP) build_ext --inplace
 	@# The coverage plugin looks for the C beside its source.
 	@cd $(TRACE)/build/cython && find src -name '*.c' -exec cp {} ../../{} \;
 	cd $(TRACE) && PYTHONPATH=$(CURDIR)/$(TRACE)/src $(CURDIR)/$(TRACE_VENV)/bin/python -m coverage run -m pytest -q $(ARGS)
