@@ -603,6 +603,9 @@ cdef class Connection(Source):
         cdef Turn turn = TURN_KEPT
         if events & <uint32_t>EPOLLOUT:
             self.blocked = False
+            if self.output.head is NULL:
+                # It was dropped meanwhile.
+                self._arm(self.interest & <uint32_t>EPOLLIN, False)
             self.flush()
             if self.closed:
                 return TURN_KEPT
@@ -727,6 +730,7 @@ cdef class Connection(Source):
 
     cdef void drop_output(self) noexcept:
         """Lets go of everything queued."""
+        self.blocked = False
         output_clear(&self.output, &self.reactor.pool)
 
     cdef tuple peer_name(self):
