@@ -367,6 +367,12 @@ cdef class WsgiCall(Job):
             exchange.replace()
         elif self.started:
             raise AppError("start_response called a second time without exc_info")
+        if type(status) is not str:
+            if not isinstance(status, str):
+                raise AppError(f"the status must be a str such as '200 OK', not {type(status).__name__}")
+            status = str(status)
+        if type(headers) is not list:
+            raise AppError(f"the headers must be a list of (name, value) tuples, not {type(headers).__name__}")
         self._status(status)
         try:
             self._headers(headers)
@@ -389,7 +395,7 @@ cdef class WsgiCall(Job):
         cdef const unsigned char* text
         cdef Py_ssize_t size
         cdef int code
-        if status is None or not PyUnicode_IS_ASCII(status):
+        if not PyUnicode_IS_ASCII(status):
             raise AppError(f"the status must be an ASCII str such as '200 OK', not {status!r}")
         text = <const unsigned char*>PyUnicode_DATA(status)
         size = PyUnicode_GET_LENGTH(status)
@@ -410,8 +416,6 @@ cdef class WsgiCall(Job):
         cdef Py_ssize_t i
         cdef object pair, name, value
         cdef Exchange exchange = self.exchange
-        if headers is None:
-            raise AppError("the headers must be a list of (name, value) tuples, not None")
         for i in range(PyList_GET_SIZE(headers)):
             pair = <object>PyList_GET_ITEM(headers, i)
             if not PyTuple_CheckExact(pair) or PyTuple_GET_SIZE(pair) != 2:
