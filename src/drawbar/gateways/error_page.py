@@ -84,7 +84,8 @@ class _Repr(reprlib.Repr):
 
     def repr1(self, x: Any, level: int) -> str:
         try:
-            return super().repr1(x, level)
+            # By what it is, not as the base class does by the name of its type: headers and cookies are mappings too.
+            return self.repr_dict(x, level) if isinstance(x, Mapping) else super().repr1(x, level)
         except Exception as error:
             return f"<{type(x).__name__}, whose repr raised {type(error).__name__}>"
 
