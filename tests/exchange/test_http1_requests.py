@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from drawbar.net.inspect import connections
 
+from drawbar.net.inspect import connections
 from tests.support.inprocess import Client, Site
 
 GET = b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -273,14 +273,14 @@ def test_a_request_moves_the_deadline_of_an_idle_connection(site: Site) -> None:
 
 def test_time_spent_in_the_app_is_not_the_clients() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        site.reactor.advance(1_000_000)
+        busy.reactor.advance(1_000_000)
         return ignore_body(environ, start_response)
 
-    with Site(app) as site:
-        client = site.connect()
+    with Site(app) as busy:
+        client = busy.connect()
         client.send(GET % 1)
         assert client.response().status == 200
-        site.settle()
+        busy.settle()
         client.send(GET % 2)
         assert client.response().body == b"/2"
 
