@@ -73,7 +73,7 @@ def test_scope_whole() -> None:
     request = b"PUT /a%20b/%C3%A4?q=%20&r HTTP/1.1\r\nHost: a.example\r\nX-Two: 1\r\nx-TWO:  2 \r\n\r\n"
     assert scope_of(request, state={"db": 1}) == {
         "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.5"},
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "PUT",
         "scheme": "http",

@@ -80,7 +80,7 @@ def test_scope() -> None:
         assert dict(scope.pop("headers"))[b"x-two"] == b"2"
         assert scope == {
             "type": "websocket",
-            "asgi": {"version": "3.0", "spec_version": "2.5"},
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
             "scheme": "ws",
             "server": ("127.0.0.1", server.port),

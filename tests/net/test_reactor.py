@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from drawbar.net.inspect import Probe, ProbeConnector, connections
-from drawbar.net.reactor import Reactor
 
+from drawbar.net.inspect import Probe, ProbeConnector, connections
+from drawbar.net.listener import listen
+from drawbar.net.reactor import Reactor
 from tests.support.inprocess import Stepped
 from tests.support.server import PATIENCE_S
 
@@ -25,7 +26,7 @@ class Listening(Stepped):
         self.socket = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
         self.socket.setblocking(False)
         self.connector = ProbeConnector()
-        self.reactor.listen(self.socket, self.connector)
+        listen(self.reactor, self.socket, self.connector)
         self.clients: list[socket.socket] = []
 
     @property
@@ -91,7 +92,7 @@ def test_an_ipv4_client_of_a_dual_stack_listener_is_an_ipv4_client() -> None:
         listener.bind(("::", 0))
         listener.listen()
         listener.setblocking(False)
-        stepped.reactor.listen(listener, ProbeConnector())
+        listen(stepped.reactor, listener, ProbeConnector())
         with listener, socket.create_connection(("127.0.0.1", listener.getsockname()[1])) as client:
             stepped.settle()
             assert connections(stepped.reactor)[0].peer == client.getsockname()

@@ -16,6 +16,7 @@ from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.policy import Policy
 from drawbar.executors.tasks import TasksExecutor
 from drawbar.gateways.asgi import AsgiHandler
+from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 
 from drawbar.gateways.websocket import WebSocketGateway
@@ -123,7 +124,7 @@ class AsgiServer:
         )
         handler = AsgiHandler(self.app, self.executor, self.loop, websocket=self._gateway(), **self.handler)
         connector = Http1Connector(policy, handler, "http", ("127.0.0.1", self.port))
-        self.reactor.listen(self._listener, connector, exclusive=False)
+        listen(self.reactor, self._listener, connector, exclusive=False)
         self.reactor.set_on_defer(lambda: self.loop.call_soon(self.reactor.run_deferred))
         self.loop.add_reader(self.reactor.epoll_fd, self.reactor.drain_ready)
         self._tick()

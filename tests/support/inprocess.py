@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import h11
+
 from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.policy import Policy
 from drawbar.executors.inline import InlineExecutor
 from drawbar.gateways.wsgi import WsgiHandler
+from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
-
 from tests.support.raw import READ_BYTES, Response
 from tests.support.server import PATIENCE_S
 
@@ -123,7 +124,7 @@ class Site(Stepped):
             **(policy or {}),
         )
         self.handler = WsgiHandler(app, InlineExecutor(), server=name, **handler)
-        self.reactor.listen(self.socket, Http1Connector(self.policy, self.handler, "http", name), exclusive=False)
+        listen(self.reactor, self.socket, Http1Connector(self.policy, self.handler, "http", name), exclusive=False)
 
     def _app_error(self, exchange: Any, error: BaseException) -> None:
         self.failed.append(error)

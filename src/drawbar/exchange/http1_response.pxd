@@ -2,7 +2,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from drawbar.exchange.exchange cimport Exchange, Job
 from drawbar.net.output cimport Item
-from drawbar.net.reactor cimport Connection
+from drawbar.net.connection cimport Connection
 from drawbar.wire.body cimport Body
 
 cdef enum:

@@ -15,9 +15,10 @@ from posix.unistd cimport close
 from drawbar.exchange.exchange cimport (
     Exchange, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.exchange.policy cimport Policy
+from drawbar.net.addresses cimport host_name
 from drawbar.net.output cimport (
     Item, POOL_BLOCKS, Pool, item_free, item_new, output_block, output_bytes, output_file, output_spill)
-from drawbar.net.reactor cimport Connection
+from drawbar.net.connection cimport Connection
 from drawbar.wire.head cimport FLAG_TRAILERS
 from drawbar.wire.tables cimport (
     KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_DATE, KNOWN_KEEP_ALIVE, KNOWN_NONE, KNOWN_PROXY_CONNECTION,
@@ -90,7 +91,7 @@ cdef class Http1Exchange(Exchange):
         return self.link.peer_name()
 
     cdef str peer_host(self):
-        return self.link.reactor.host_name(&self.link.peer) if self.link.peer.family else None
+        return host_name(&self.link.reactor.host_names, &self.link.peer) if self.link.peer.family else None
 
     cdef int peer_port(self) noexcept:
         return self.link.peer.port

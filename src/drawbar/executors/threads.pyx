@@ -19,7 +19,7 @@ from libc.stdlib cimport calloc, free
 from drawbar.exchange.exchange cimport Executor, Job, now_ns
 from drawbar.executors.lanes cimport (
     LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, Slots, next_lane, note_ended, note_quick, note_started)
-from drawbar.net.reactor cimport Connection, Reactor, TURN_KEPT, TURN_LOST, Turn
+from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, TURN_LOST, Turn
 
 import threading
 from collections import deque
@@ -360,17 +360,15 @@ cdef class ThreadsExecutor(Executor):
 
     cdef int _relieve(self) except -1:
         """Takes the lead from the thread inside a long call."""
-        cdef Connection connection = self.reactor.current
+        cdef Source source = self.reactor.current
         self.routes[self.call_route].score = SLOW_SCORE
         self.slots.running_slow += 1
         self.epoch += 1
         self.calling = False
         self.led = False
         self.reactor.current = None
-        if connection is not None:
-            connection.on_relieved()
-            # Answers to earlier pipelined requests wait there for the one that takes long.
-            connection.flush()
+        if source is not None:
+            source.on_relieved()
         return 0
 
     cdef bint _rest(self, _Thread thread, bint may_end) except *:

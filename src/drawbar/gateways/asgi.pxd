@@ -13,6 +13,7 @@ cdef class AsgiHandler(Handler):
     cdef str root_path
     cdef readonly dict state            # of the lifespan; copied into every scope
     cdef dict asgi
+    cdef dict websocket_asgi
     cdef dict extensions
     cdef dict websocket_extensions
     cdef object websocket               # coroutine function (app, scope, upgrade), or None: no WebSockets

@@ -94,7 +94,9 @@ cdef class AsgiHandler(Handler):
         self.error_page = error_page
         self.streams = True
         self.keys = AsgiKeys()
-        self.asgi = {"version": "3.0", "spec_version": "2.5"}
+        # From 2.4 on Starlette's streams look for a departed client only when they send, so a silent one never ends.
+        self.asgi = {"version": "3.0", "spec_version": "2.3"}
+        self.websocket_asgi = {"version": "3.0", "spec_version": "2.4"}
         self.extensions = {
             "http.response.trailers": {}, "http.response.pathsend": {}, "http.response.early_hint": {}}
         self.websocket_extensions = {"websocket.http.response": {}}
@@ -176,6 +178,7 @@ cdef class AsgiHandler(Handler):
         }
         if websocket:
             scope["type"] = "websocket"
+            scope["asgi"] = self.websocket_asgi
             scope["scheme"] = "wss" if scheme == "https" else "ws"
             scope["extensions"] = self.websocket_extensions
             del scope["method"]

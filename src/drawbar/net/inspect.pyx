@@ -8,7 +8,9 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
 from drawbar.net.output cimport output_bytes, output_file, output_spill
-from drawbar.net.reactor cimport Connection, Connector, EPOLLIN, EPOLLOUT, Reactor, Source, TURN_KEPT, Turn
+from drawbar.net.connection cimport Connection
+from drawbar.net.listener cimport Connector
+from drawbar.net.reactor cimport EPOLLIN, EPOLLOUT, Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport Timer, Wheel, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set
 
 # Raw names of what tests compare with.
@@ -148,7 +150,6 @@ cdef class Probe(Connection):
     """`seen` holds what the reactor called, with what was read. `on_read(probe, data)` is called too when it is set."""
     cdef readonly list seen
     cdef public object on_read
-    cdef public object on_end
 
     cdef Turn on_readable(self) except *:
         cdef ssize_t n = self.receive(self.reactor.scratch, 65_536)

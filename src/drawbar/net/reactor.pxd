@@ -1,15 +1,13 @@
 """The one I/O core: an epoll set, the sources in it, their timers and shared buffers."""
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from drawbar.net.output cimport Flushed, Output, Pool
-from drawbar.net.timers cimport Timer, Wheel
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from drawbar.net.addresses cimport HostNames
+from drawbar.net.output cimport Pool
+from drawbar.net.timers cimport Wheel
 
 cdef enum:
     SCRATCH_BYTES = 65_536      # read buffer shared by all connections; one read takes at most this
     BATCH_EVENTS = 256          # events taken from the kernel at once
-    HOST_NAMES = 64             # addresses whose text is kept; a power of two
-    ACCEPT_BATCH = 64           # connections accepted per event, so that open ones get their turn
-    ACCEPT_RETRY_MS = 1_000     # pause of accepting when there is no descriptor left, unless a connection closes before
 
 cdef extern from "<sys/epoll.h>" nogil:
     struct epoll_event:
@@ -28,21 +26,17 @@ cdef enum Turn:
     TURN_KEPT = 0               # go on with the next event
     TURN_LOST = 1               # another thread leads now: unwind, touch nothing of the reactor's
 
-cdef struct Sockaddr:           # an address in as few bytes as it takes; Unix sockets have none
-    uint8_t family
-    uint16_t port
-    uint8_t ip[16]
-
-cdef struct HostName:           # the text of an address, made once
-    Sockaddr address
-    PyObject* text
-
 cdef class Source:
     """Something with a descriptor in the epoll set."""
     cdef readonly int fd
     cdef uint32_t generation    # tells this source's events from those of an earlier one with the same fd
     cdef uint32_t interest      # events it is registered for
     cdef Turn on_events(self, uint32_t events) except *
+    cdef Turn on_resume(self) except *          # deferred before, and now on the leading thread
+    cdef int on_timeout(self) except -1
+    cdef int on_drain(self) except -1           # the server is stopping
+    cdef int on_relieved(self) except -1        # the thread inside a call for it leads no more: others use the reactor
+    cdef void on_failed(self) noexcept          # raised something nobody handled, or the reactor closes: end
 
 cdef class Reactor:
     cdef readonly int epoll_fd
@@ -58,7 +52,7 @@ cdef class Reactor:
     cdef readonly uint64_t now_ms       # monotonic, of the present turn
     cdef Pool pool
     cdef char* scratch
-    cdef list deferred                  # connections to resume on the next turn
+    cdef list deferred                  # sources to resume on the next turn
     cdef readonly int connections       # open ones
     cdef int connection_limit
     cdef bint paused                    # listeners are out of the epoll set: at the limit, or draining
@@ -74,8 +68,8 @@ cdef class Reactor:
     cdef object on_empty                # called when draining and the last connection has closed
     cdef object on_wake                 # called when wake() was, on the leading thread
     cdef object on_defer                # nested: asks the loop for a turn
-    cdef HostName host_names[HOST_NAMES]
-    cdef Connection current             # whose events are being handled
+    cdef HostNames host_names
+    cdef Source current                 # whose events are being handled
 
     cdef uint32_t tick(self) noexcept
     cdef void refresh_clock(self) noexcept
@@ -84,58 +78,14 @@ cdef class Reactor:
     cdef void remove(self, Source source) noexcept
     cdef Turn turn(self, int timeout_ms) except *
     cdef int timeout_ms(self) noexcept
-    cdef void defer(self, Connection connection) noexcept
+    cdef void defer(self, Source source) noexcept
     cdef void wake(self) noexcept nogil
     cdef void connection_opened(self) noexcept
     cdef void connection_closed(self) noexcept
-    cdef str host_name(self, const Sockaddr* address)
     cdef void report(self, object error) noexcept
-    cdef int _open(self, Listener listener) except -1
+    cpdef add_listener(self, Source listener)
     cdef int _failed(self, Source source, object error) except -1
     cdef Turn _resume_deferred(self) except *
     cdef int _expire(self) except -1
     cpdef pause(self)
     cpdef resume(self)
-
-cdef class Connector:
-    """Makes the connection object for an accepted socket: what a listener leads to."""
-    cdef Connection connect(self, Reactor reactor, int fd)
-
-cdef class Listener(Source):
-    cdef Reactor reactor
-    cdef Connector connector
-    cdef object socket
-    cdef bint exclusive
-    cdef int _out_of(self, int code) except -1
-
-cdef class Connection(Source):
-    cdef Reactor reactor
-    cdef Timer timer
-    cdef Output output
-    cdef size_t output_high     # memory waiting beyond this goes to a spill file
-    cdef Sockaddr peer
-    cdef bint closed
-    cdef bint blocked           # the socket takes no more at present
-
-    # -- for subclasses to override
-    cdef Turn on_readable(self) except *
-    cdef int on_flushed(self) except -1         # everything queued is with the kernel
-    cdef int on_progress(self) except -1        # the socket took what it could, and some still waits
-    cdef int on_timeout(self) except -1
-    cdef Turn on_resume(self) except *
-    cdef int on_broken(self, int error) except -1       # the peer is gone; the connection is closed already
-    cdef int on_drain(self) except -1           # the server is stopping
-    cdef int on_relieved(self) except -1        # the thread inside a call for it leads no more: others use the reactor
-
-    # -- for subclasses to call
-    cdef int start(self, uint32_t events) except -1
-    cdef ssize_t receive(self, char* into, size_t room) noexcept
-    cdef Flushed flush(self) except *
-    cdef int want(self, bint reading) except -1
-    cdef int _arm(self, bint reading, bint writing) except -1
-    cdef void set_timeout(self, uint32_t ms) noexcept
-    cdef void clear_timeout(self) noexcept
-    cdef void shut_down_writing(self) noexcept
-    cdef void close(self) noexcept
-    cdef void drop_output(self) noexcept
-    cdef tuple peer_name(self)

@@ -12,16 +12,16 @@ Standalone, the leader blocks in epoll_wait. Inside asyncio the epoll descriptor
 a set is readable while one of its members is ready (epoll(7), "Questions and answers", 3).
 """
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTO, EPERM, errno
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memset
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memset
 from posix.time cimport clock_gettime, timespec
 from posix.unistd cimport close, read, write
-from drawbar.net.output cimport (
-    FLUSH_BLOCKED, FLUSH_BROKEN, FLUSH_DONE, Flushed, output_clear, output_flush, pool_clear)
-from drawbar.net.timers cimport NEVER, TICK_MS, Timer, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set
+from drawbar.net.addresses cimport host_names_clear
+from drawbar.net.output cimport pool_clear
+from drawbar.net.timers cimport NEVER, TICK_MS, Timer, wheel_init, wheel_next, wheel_pop
 
 import os
 
@@ -46,45 +46,27 @@ cdef extern from "<sys/eventfd.h>" nogil:
         EFD_NONBLOCK
     int eventfd(unsigned int initial, int flags)
 
-cdef extern from "<sys/socket.h>" nogil:
-    ctypedef unsigned int socklen_t
-    struct sockaddr:
-        uint16_t sa_family
-    struct sockaddr_storage:
-        uint16_t ss_family
-    enum:
-        AF_INET
-        AF_INET6
-        SOCK_NONBLOCK
-        SOCK_CLOEXEC
-        SHUT_WR
-        MSG_DONTWAIT
-    int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
-    int shutdown(int fd, int how)
-    ssize_t recv(int fd, void* into, size_t room, int flags)
-
-cdef extern from "<netinet/in.h>" nogil:
-    struct in_addr:
-        uint32_t s_addr
-    struct sockaddr_in:
-        uint16_t sin_port
-        in_addr sin_addr
-    struct in6_addr:
-        uint8_t s6_addr[16]
-    struct sockaddr_in6:
-        uint16_t sin6_port
-        in6_addr sin6_addr
-    uint16_t ntohs(uint16_t value)
-
-cdef extern from "<arpa/inet.h>" nogil:
-    const char* inet_ntop(int family, const void* address, char* into, socklen_t room)
-
 
 cdef class Source:
     """Something with a descriptor in the epoll set."""
 
     cdef Turn on_events(self, uint32_t events) except *:
         return TURN_KEPT
+
+    cdef Turn on_resume(self) except *:
+        return TURN_KEPT
+
+    cdef int on_timeout(self) except -1:
+        return 0
+
+    cdef int on_drain(self) except -1:
+        return 0
+
+    cdef int on_relieved(self) except -1:
+        return 0
+
+    cdef void on_failed(self) noexcept:
+        pass
 
 
 cdef class _Waker(Source):
@@ -144,8 +126,7 @@ cdef class Reactor:
                 if self.table[fd] is not NULL:
                     Py_DECREF(<object>self.table[fd])
             free(self.table)
-        for fd in range(HOST_NAMES):
-            Py_XDECREF(self.host_names[fd].text)
+        host_names_clear(&self.host_names)
         pool_clear(&self.pool)
         free(self.scratch)
         if self.epoll_fd >= 0:
@@ -221,26 +202,11 @@ cdef class Reactor:
         watch.callback = callback
         self.add(watch, EPOLLIN)
 
-    def listen(self, object socket, Connector connector, *, bint exclusive=True):
-        """Accepts connections of a listening, non-blocking socket for `connector`.
-
-        exclusive: of several processes that share the socket only some wake for a connection (EPOLLEXCLUSIVE).
-        """
-        cdef Listener listener = Listener.__new__(Listener)
-        listener.socket = socket
-        listener.fd = socket.fileno()
-        listener.reactor = self
-        listener.connector = connector
-        listener.exclusive = exclusive
+    cpdef add_listener(self, Source listener):
+        """Keeps a listener in the set except while accepting pauses."""
         self.listeners.append(listener)
         if not self.paused:
-            self._open(listener)
-
-    cdef int _open(self, Listener listener) except -1:
-        cdef uint32_t events = EPOLLIN
-        if listener.exclusive:
-            events |= EPOLLEXCLUSIVE
-        return self.add(listener, events)
+            self.add(listener, listener.interest)
 
     cdef void connection_opened(self) noexcept:
         self.connections += 1
@@ -257,21 +223,21 @@ cdef class Reactor:
 
     cpdef pause(self):
         """Accepts no more: connections stay in the listen queue, where other processes take them."""
-        cdef Listener listener
+        cdef Source listener
         self.paused = True
         for listener in self.listeners:
             self.remove(listener)
 
     cpdef resume(self):
         """Accepts again after pause()."""
-        cdef Listener listener
+        cdef Source listener
         if not self.paused:
             return
         self.paused = False
         self.retry_ms = 0
         for listener in self.listeners:
             try:
-                self._open(listener)
+                self.add(listener, listener.interest)
             except OSError as error:
                 self.report(error)
 
@@ -335,43 +301,40 @@ cdef class Reactor:
 
     cdef int _failed(self, Source source, object error) except -1:
         self.report(error)
-        if isinstance(source, Connection):
-            (<Connection>source).close()
+        source.on_failed()
         return 0
 
     cdef Turn _resume_deferred(self) except *:
-        cdef Connection connection
+        cdef Source source
         cdef int n = len(self.deferred)
         while n > 0 and self.deferred:
             n -= 1
-            connection = <Connection>self.deferred.pop(0)
-            if connection.closed:
-                continue
-            self.current = connection
+            source = <Source>self.deferred.pop(0)
+            self.current = source
             try:
-                if connection.on_resume() == TURN_LOST:
+                if source.on_resume() == TURN_LOST:
                     return TURN_LOST
                 self.current = None
             except Exception as error:
-                self._failed(connection, error)
+                self._failed(source, error)
         return TURN_KEPT
 
     cdef int _expire(self) except -1:
         cdef Timer* timer
-        cdef Connection connection
+        cdef Source source
         while True:
             timer = wheel_pop(&self.wheel, self.tick())
             if timer is NULL:
                 return 0
-            connection = <Connection>timer.owner
+            source = <Source>timer.owner
             try:
-                connection.on_timeout()
+                source.on_timeout()
             except Exception as error:
-                self._failed(connection, error)
+                self._failed(source, error)
 
-    cdef void defer(self, Connection connection) noexcept:
+    cdef void defer(self, Source source) noexcept:
         """Has the leader call on_resume() on its next turn."""
-        self.deferred.append(connection)
+        self.deferred.append(source)
         if self.waiting:
             self.wake()
         elif self.on_defer is not None and len(self.deferred) == 1:
@@ -380,27 +343,6 @@ cdef class Reactor:
     cdef void wake(self) noexcept nogil:
         cdef uint64_t one = 1
         write(self.wake_fd, &one, sizeof(one))
-
-    cdef str host_name(self, const Sockaddr* address):
-        """Text of an IP address. Clients come again, so the last ones are remembered."""
-        cdef char text[64]
-        cdef int size = 4 if address.family == 4 else 16
-        cdef uint32_t slot = 0
-        cdef int i
-        cdef HostName* entry
-        for i in range(size):
-            slot = slot * 31 + address.ip[i]
-        entry = &self.host_names[slot & (HOST_NAMES - 1)]
-        if entry.text is not NULL and entry.address.family == address.family and (
-                memcmp(entry.address.ip, address.ip, size) == 0):
-            return <str><object>entry.text
-        inet_ntop(AF_INET if address.family == 4 else AF_INET6, address.ip, text, sizeof(text))
-        name = (<bytes>(<char*>text)).decode("ascii")
-        Py_XDECREF(entry.text)
-        Py_INCREF(name)
-        entry.text = <PyObject*>name
-        entry.address = address[0]
-        return name
 
     cdef void report(self, object error) noexcept:
         if self.on_error is not None:
@@ -456,21 +398,20 @@ cdef class Reactor:
     def drain(self):
         """Stops accepting; every connection ends with the answer to its present or next request."""
         cdef int fd
-        cdef Listener listener
+        cdef Source source
         if not self.paused:
-            for listener in self.listeners:
+            for source in self.listeners:
                 # Who is through the handshake was promised an answer.
-                listener.on_events(EPOLLIN)
+                source.on_events(EPOLLIN)
             self.pause()
         self.draining = True
         for fd in range(self.table_size):
             if self.table[fd] is not NULL:
-                source = <object>self.table[fd]
-                if isinstance(source, Connection):
-                    try:
-                        (<Connection>source).on_drain()
-                    except Exception as error:
-                        self._failed(source, error)
+                source = <Source>self.table[fd]
+                try:
+                    source.on_drain()
+                except Exception as error:
+                    self._failed(source, error)
 
     def is_draining(self):
         return self.draining
@@ -478,263 +419,11 @@ cdef class Reactor:
     def close(self):
         """Closes every connection and lets go of listeners and watches."""
         cdef int fd
+        cdef Source source
         for fd in range(self.table_size):
             if self.table[fd] is not NULL:
-                source = <object>self.table[fd]
-                if isinstance(source, Connection):
-                    (<Connection>source).close()
-                else:
-                    self.remove(source)
+                source = <Source>self.table[fd]
+                source.on_failed()
+                self.remove(source)
         self.listeners.clear()
         self.deferred.clear()
-
-
-cdef class Connector:
-    """Makes the connection object for an accepted socket: what a listener leads to."""
-
-    cdef Connection connect(self, Reactor reactor, int fd):
-        raise NotImplementedError("a connector makes connections")
-
-
-cdef void _read_address(Sockaddr* into, sockaddr_storage* address) noexcept nogil:
-    cdef sockaddr_in* v4
-    cdef sockaddr_in6* v6
-    if address.ss_family == AF_INET:
-        v4 = <sockaddr_in*>address
-        into.family = 4
-        into.port = ntohs(v4.sin_port)
-        memcpy(into.ip, &v4.sin_addr, 4)
-    elif address.ss_family == AF_INET6:
-        v6 = <sockaddr_in6*>address
-        into.port = ntohs(v6.sin6_port)
-        if v6.sin6_addr.s6_addr[10] == 0xff and v6.sin6_addr.s6_addr[11] == 0xff and _zero(v6.sin6_addr.s6_addr, 10):
-            # An IPv4 client of a dual-stack socket (RFC 4291 section 2.5.5.2) is an IPv4 client.
-            into.family = 4
-            memcpy(into.ip, &v6.sin6_addr.s6_addr[12], 4)
-        else:
-            into.family = 6
-            memcpy(into.ip, v6.sin6_addr.s6_addr, 16)
-    else:
-        into.family = 0
-
-
-cdef inline bint _zero(const uint8_t* data, int size) noexcept nogil:
-    cdef int i
-    for i in range(size):
-        if data[i]:
-            return False
-    return True
-
-
-cdef class Listener(Source):
-    """A listening socket."""
-
-    cdef Turn on_events(self, uint32_t events) except *:
-        cdef sockaddr_storage address
-        cdef socklen_t size
-        cdef int fd, n
-        cdef Connection connection
-        for n in range(ACCEPT_BATCH):
-            if self.reactor.paused:
-                return TURN_KEPT
-            size = sizeof(address)
-            address.ss_family = 0
-            fd = accept4(self.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
-            if fd < 0:
-                if errno == EINTR or errno == ECONNABORTED or errno == EPROTO or errno == EPERM:
-                    continue
-                if errno == EAGAIN:
-                    return TURN_KEPT
-                self._out_of(errno)
-                return TURN_KEPT
-            try:
-                connection = self.connector.connect(self.reactor, fd)
-            except BaseException:
-                close(fd)
-                raise
-            connection.fd = fd
-            _read_address(&connection.peer, &address)
-            self.reactor.connection_opened()
-            try:
-                connection.start(EPOLLIN | EPOLLRDHUP)
-            except BaseException:
-                connection.close()
-                raise
-        return TURN_KEPT
-
-    cdef int _out_of(self, int code) except -1:
-        """No descriptors or memory left for another connection.
-
-        The listen queue stays readable, so going on would spin: accept again when a connection has closed, which is
-        also when there is a descriptor again, or after a while, as the application may have closed a file (accept(2);
-        the same trouble in libev's documentation, "the special problem of accept()ing when you can't").
-        """
-        cdef Reactor reactor = self.reactor
-        reactor.report(OSError(code, f"cannot accept a connection with {reactor.connections} open: "
-                                     f"{os.strerror(code)}"))
-        reactor.pause()
-        reactor.retry_ms = reactor.now_ms + ACCEPT_RETRY_MS
-        return 0
-
-
-cdef class Connection(Source):
-    """A connected, non-blocking stream socket with its output queue and one deadline.
-
-    Subclasses say what the bytes mean. The reactor's table holds the reference that keeps an open connection alive.
-    """
-
-    def __cinit__(self):
-        self.fd = -1
-        self.timer.owner = <void*>self
-        self.output_high = 262_144
-
-    def __dealloc__(self):
-        wheel_remove(&self.timer)
-        if self.reactor is not None:
-            output_clear(&self.output, &self.reactor.pool)
-        if not self.closed and self.fd >= 0:
-            close(self.fd)
-
-    cdef int start(self, uint32_t events) except -1:
-        return self.reactor.add(self, events)
-
-    cdef Turn on_events(self, uint32_t events) except *:
-        cdef Reactor reactor = self.reactor
-        cdef Turn turn = TURN_KEPT
-        if events & <uint32_t>EPOLLOUT:
-            self.blocked = False
-            if self.output.head is NULL:
-                # It was dropped meanwhile.
-                self._arm(self.interest & <uint32_t>EPOLLIN, False)
-            self.flush()
-            if self.closed:
-                return TURN_KEPT
-        if events & <uint32_t>(EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-            reactor.current = self
-            turn = self.on_readable()
-            if turn == TURN_KEPT:
-                reactor.current = None
-        return turn
-
-    # -- to override
-
-    cdef Turn on_readable(self) except *:
-        return TURN_KEPT
-
-    cdef int on_flushed(self) except -1:
-        return 0
-
-    cdef int on_progress(self) except -1:
-        return 0
-
-    cdef int on_timeout(self) except -1:
-        self.close()
-        return 0
-
-    cdef Turn on_resume(self) except *:
-        return TURN_KEPT
-
-    cdef int on_broken(self, int error) except -1:
-        return 0
-
-    cdef int on_drain(self) except -1:
-        return 0
-
-    cdef int on_relieved(self) except -1:
-        return 0
-
-    # -- to call
-
-    cdef ssize_t receive(self, char* into, size_t room) noexcept:
-        """Bytes read; 0 at the peer's end of stream; -1 when none are there now; -2 when the connection broke."""
-        cdef ssize_t n
-        while True:
-            n = recv(self.fd, into, room, MSG_DONTWAIT)
-            if n >= 0:
-                return n
-            if errno == EINTR:
-                continue
-            return -1 if errno == EAGAIN else -2
-
-    cdef Flushed flush(self) except *:
-        """Hands the kernel as much as it takes. Closed afterwards when the peer is gone."""
-        cdef Flushed done
-        cdef int error
-        if self.closed:
-            return FLUSH_BROKEN
-        if self.output.head is NULL:
-            return FLUSH_DONE
-        if self.blocked:
-            return FLUSH_BLOCKED
-        done = output_flush(&self.output, &self.reactor.pool, self.fd)
-        if done == FLUSH_DONE:
-            if self.interest & <uint32_t>EPOLLOUT:
-                self._arm(self.interest & <uint32_t>EPOLLIN, False)
-            self.on_flushed()
-        elif done == FLUSH_BLOCKED:
-            self.blocked = True
-            self._arm(self.interest & <uint32_t>EPOLLIN, True)
-            self.on_progress()
-        else:
-            error = self.output.error
-            self.close()
-            self.on_broken(error)
-        return done
-
-    cdef int want(self, bint reading) except -1:
-        """Reads on, or leaves what comes in the kernel's buffer."""
-        return self._arm(reading, self.blocked)
-
-    cdef int _arm(self, bint reading, bint writing) except -1:
-        """Without either it is edge-triggered: EPOLLHUP and EPOLLERR cannot be masked and would repeat for ever."""
-        cdef uint32_t events = <uint32_t>EPOLLOUT if writing else 0
-        if reading:
-            events |= <uint32_t>(EPOLLIN | EPOLLRDHUP)
-        if self.closed:
-            return 0
-        return self.reactor.arm(self, events if events else <uint32_t>EPOLLET)
-
-    cdef void set_timeout(self, uint32_t ms) noexcept:
-        """Calls on_timeout() in `ms` milliseconds, rounded up to the next tick, unless set anew before. 0: never."""
-        cdef Reactor reactor = self.reactor
-        cdef uint32_t deadline
-        if ms == 0:
-            self.timer.deadline = <uint32_t>NEVER
-            return
-        # An application may have run for long since the turn began, or the leader have slept.
-        reactor.refresh_clock()
-        deadline = <uint32_t>((reactor.now_ms + ms + TICK_MS - 1) // TICK_MS)
-        wheel_set(&reactor.wheel, &self.timer, deadline)
-        if reactor.waiting and deadline < reactor.sleeps_until:
-            reactor.sleeps_until = deadline
-            reactor.wake()
-
-    cdef void clear_timeout(self) noexcept:
-        self.timer.deadline = <uint32_t>NEVER
-
-    cdef void shut_down_writing(self) noexcept:
-        shutdown(self.fd, SHUT_WR)
-
-    cdef void close(self) noexcept:
-        """Closes at once; what is still queued is dropped. Idempotent."""
-        cdef Reactor reactor = self.reactor
-        cdef int fd = self.fd
-        if self.closed or fd < 0:
-            return
-        self.closed = True
-        wheel_remove(&self.timer)
-        output_clear(&self.output, &reactor.pool)
-        reactor.remove(self)
-        close(fd)
-        reactor.connection_closed()
-
-    cdef void drop_output(self) noexcept:
-        """Lets go of everything queued."""
-        self.blocked = False
-        output_clear(&self.output, &self.reactor.pool)
-
-    cdef tuple peer_name(self):
-        """(address, port) of the peer; None for a Unix socket."""
-        if self.peer.family == 0:
-            return None
-        return (self.reactor.host_name(&self.peer), self.peer.port)

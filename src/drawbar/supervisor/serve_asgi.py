@@ -11,6 +11,7 @@ from drawbar.executors.tasks import TasksExecutor
 from drawbar.gateways.asgi import AsgiHandler
 from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
+from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.worker import STOP_SIGNALS, Site, server_name
 
@@ -98,7 +99,7 @@ class _Server:
             )
             listener.setblocking(False)
             connector = Http1Connector(site.policy, handler, "http", server_name(listener))
-            reactor.listen(listener, connector, exclusive=site.shared_listeners)
+            listen(reactor, listener, connector, exclusive=site.shared_listeners)
         reactor.set_on_defer(lambda: loop.call_soon(reactor.run_deferred))
         reactor.set_on_empty(self.empty.set)
         loop.add_reader(reactor.epoll_fd, reactor.drain_ready)

@@ -12,6 +12,7 @@ from drawbar.exchange.http1 import Http1Connector
 from drawbar.executors.inline import InlineExecutor
 from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
+from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.worker import STOP_SIGNALS, Site, server_name
 
@@ -42,7 +43,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
             error_page=site.error_page(),
         )
         listener.setblocking(False)
-        reactor.listen(listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
+        listen(reactor, listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
     ready()
     run()
     reactor.close()

@@ -1,0 +1,94 @@
+# cython: language_level=3
+"""Listening sockets: accept, and who makes the connection of what was accepted.
+
+Law: a listener takes a bounded number of connections a turn, and none while the reactor pauses; what is not accepted
+stays in the kernel's queue, where other processes that share the socket take it.
+"""
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EPERM, EPROTO, errno
+from libc.stdint cimport uint32_t
+from posix.unistd cimport close
+from drawbar.net.addresses cimport read_address, sockaddr, sockaddr_storage
+from drawbar.net.connection cimport Connection
+from drawbar.net.reactor cimport EPOLLEXCLUSIVE, EPOLLIN, EPOLLRDHUP, Reactor, Source, TURN_KEPT, Turn
+
+import os
+
+
+cdef extern from "<sys/socket.h>" nogil:
+    ctypedef unsigned int socklen_t
+    enum:
+        SOCK_NONBLOCK
+        SOCK_CLOEXEC
+    int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
+
+
+cdef class Connector:
+    """Makes the connection object for an accepted socket: what a listener leads to."""
+
+    cdef Connection connect(self, Reactor reactor, int fd):
+        raise NotImplementedError("a connector makes connections")
+
+
+def listen(Reactor reactor, object socket, Connector connector, *, bint exclusive=True):
+    """Accepts connections of a listening, non-blocking socket for `connector`.
+
+    exclusive: of several processes that share the socket only some wake for a connection (EPOLLEXCLUSIVE).
+    """
+    cdef Listener listener = Listener.__new__(Listener)
+    listener.socket = socket
+    listener.fd = socket.fileno()
+    listener.reactor = reactor
+    listener.connector = connector
+    listener.interest = EPOLLIN | EPOLLEXCLUSIVE if exclusive else EPOLLIN
+    reactor.add_listener(listener)
+
+
+cdef class Listener(Source):
+    """A listening socket."""
+
+    cdef Turn on_events(self, uint32_t events) except *:
+        cdef sockaddr_storage address
+        cdef socklen_t size
+        cdef int fd, n
+        cdef Connection connection
+        for n in range(ACCEPT_BATCH):
+            if self.reactor.paused:
+                return TURN_KEPT
+            size = sizeof(address)
+            address.ss_family = 0
+            fd = accept4(self.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+            if fd < 0:
+                if errno == EINTR or errno == ECONNABORTED or errno == EPROTO or errno == EPERM:
+                    continue
+                if errno == EAGAIN:
+                    return TURN_KEPT
+                self._out_of(errno)
+                return TURN_KEPT
+            try:
+                connection = self.connector.connect(self.reactor, fd)
+            except BaseException:
+                close(fd)
+                raise
+            connection.fd = fd
+            read_address(&connection.peer, &address)
+            self.reactor.connection_opened()
+            try:
+                connection.start(EPOLLIN | EPOLLRDHUP)
+            except BaseException:
+                connection.close()
+                raise
+        return TURN_KEPT
+
+    cdef int _out_of(self, int code) except -1:
+        """No descriptors or memory left for another connection.
+
+        The listen queue stays readable, so going on would spin: accept again when a connection has closed, which is
+        also when there is a descriptor again, or after a while, as the application may have closed a file (accept(2);
+        the same trouble in libev's documentation, "the special problem of accept()ing when you can't").
+        """
+        cdef Reactor reactor = self.reactor
+        reactor.report(OSError(code, f"cannot accept a connection with {reactor.connections} open: "
+                                     f"{os.strerror(code)}"))
+        reactor.pause()
+        reactor.retry_ms = reactor.now_ms + ACCEPT_RETRY_MS
+        return 0
