@@ -22,6 +22,7 @@ from starlette.responses import (
 )
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+from starlette.types import Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 
@@ -133,20 +134,28 @@ async def events(request: Request) -> Response:
     return StreamingResponse(ticks(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def flood(request: Request) -> Response:
+class Flood(StreamingResponse):
+    """Says how much was sent when sending ends, whatever ends it."""
+
     sent = 0
 
-    async def parts() -> AsyncIterator[bytes]:
-        nonlocal sent
-        part = b"x" * 65536
+    async def stream_response(self, send: Send) -> None:
         try:
-            while True:
-                yield part
-                sent += len(part)
+            await super().stream_response(send)
         finally:
-            say(f"flood: stopped after {sent}")
+            say(f"flood: stopped after {self.sent}")
 
-    return StreamingResponse(parts())
+    async def parts(self) -> AsyncIterator[bytes]:
+        part = b"x" * 65536
+        while True:
+            yield part
+            self.sent += len(part)
+
+
+async def flood(request: Request) -> Response:
+    response = Flood(())
+    response.body_iterator = response.parts()
+    return response
 
 
 async def large(request: Request) -> Response:
