@@ -101,7 +101,7 @@ def test_scope_of_an_http_10_request_and_an_unknown_method() -> None:
         (b"//a//b", "//a//b", b"//a//b", b""),
         (b"/a/../b", "/a/../b", b"/a/../b", b""),
         (b"/%2F", "//", b"/%2F", b""),
-        (b"/%ff", "/\udcff", b"/%ff", b""),
+        (b"/%ff", "/\ufffd", b"/%ff", b""),
         (b"http://a/p?q", "/p", b"/p", b"q"),
         (b"http://a", "/", b"", b""),
     ],
@@ -109,6 +109,11 @@ def test_scope_of_an_http_10_request_and_an_unknown_method() -> None:
 def test_paths(target: bytes, path: str, raw_path: bytes, query: bytes) -> None:
     scope = scope_of(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     assert (scope["path"], scope["raw_path"], scope["query_string"]) == (path, raw_path, query)
+
+
+def test_an_absolute_target_says_which_host() -> None:
+    scope = scope_of(b"GET http://a.example:81/p HTTP/1.1\r\nHost: b.example\r\n\r\n")
+    assert scope["headers"] == [(b"host", b"a.example:81")]
 
 
 def test_path_includes_the_root_path_once() -> None:

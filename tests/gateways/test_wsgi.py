@@ -136,6 +136,10 @@ def test_a_target_becomes_path_and_query(target: str, path: str, query: str) -> 
     assert (environ["PATH_INFO"], environ["QUERY_STRING"], environ["REQUEST_URI"]) == (path, query, target)
 
 
+def test_an_absolute_target_says_which_host() -> None:
+    assert environ_of(get("http://a.example:81/p"))["HTTP_HOST"] == "a.example:81"
+
+
 def test_options_for_the_server_has_no_path() -> None:
     environ = environ_of(b"OPTIONS * HTTP/1.1\r\nHost: test\r\n\r\n")
     assert (environ["REQUEST_METHOD"], environ["PATH_INFO"]) == ("OPTIONS", "")

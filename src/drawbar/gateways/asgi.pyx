@@ -17,7 +17,7 @@ from drawbar.exchange.exchange cimport (
 from drawbar.gateways.keys cimport Key, KeyTable, bytes_pair
 from drawbar.gateways.wsgi cimport unquote
 from drawbar.net.reactor cimport TURN_KEPT, Turn
-from drawbar.wire.head cimport FLAG_UPGRADE, Field, Head
+from drawbar.wire.head cimport FLAG_UPGRADE, Field, Head, TARGET_ABSOLUTE
 from drawbar.wire.tables cimport (
     KNOWN_FORWARDED, KNOWN_NONE, KNOWN_PROXY, KNOWN_UPGRADE, KNOWN_X_FORWARDED_FOR, METHOD_GET, known_name, name_hash,
     same_name)
@@ -145,7 +145,11 @@ cdef class AsgiHandler(Handler):
         cdef str path = self._path(exchange)
         cdef str prefix = self.root_path
         cdef object address, scheme
+        cdef bytes host = None
         cdef dict scope
+        if head.target_form == TARGET_ABSOLUTE:
+            # RFC 9112 section 3.2.2: the Host field gives way to the target's own authority.
+            host = base[head.authority:head.authority + head.authority_size]
         if forwarded:
             client = exchange.client()
             address = client.address
@@ -154,11 +158,12 @@ cdef class AsgiHandler(Handler):
                 prefix = client.prefix
             if client.host is not None:
                 host = client.host.encode("latin-1")
-                headers = [pair for pair in headers if pair[0] != b"host"]
-                headers.insert(0, (b"host", host))
         else:
             address = exchange.peer()
             scheme = exchange.scheme()
+        if host is not None:
+            headers = [pair for pair in headers if pair[0] != b"host"]
+            headers.insert(0, (b"host", host))
         if prefix and not path.startswith(prefix):
             path = prefix + path
         scope = {
@@ -195,9 +200,9 @@ cdef class AsgiHandler(Handler):
             return self.last_path
         self.last_path_bytes = path[:head.path_size]
         if head.path_size == 0:
-            self.last_path = "/" if head.target_form == 1 else ""
+            self.last_path = "/" if head.target_form == TARGET_ABSOLUTE else ""
         else:
-            self.last_path = unquote(path, head.path_size).decode("utf-8", "surrogateescape")
+            self.last_path = unquote(path, head.path_size).decode("utf-8", "replace")
         return self.last_path
 
     cdef list _fields(self, Exchange exchange, bint* forwarded):

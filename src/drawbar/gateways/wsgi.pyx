@@ -20,9 +20,10 @@ from drawbar.exchange.exchange cimport (
     Exchange, Executor, Handler, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.gateways.keys cimport Key, KeyTable, text_value
 from drawbar.net.reactor cimport Turn
-from drawbar.wire.head cimport Field, Head
+from drawbar.wire.head cimport Field, Head, TARGET_ABSOLUTE
 from drawbar.wire.tables cimport (
-    KNOWN_CONTENT_LENGTH, KNOWN_CONTENT_TYPE, KNOWN_FORWARDED, KNOWN_PROXY, KNOWN_X_FORWARDED_FOR, clean_value)
+    KNOWN_CONTENT_LENGTH, KNOWN_CONTENT_TYPE, KNOWN_FORWARDED, KNOWN_PROXY, KNOWN_X_FORWARDED_FOR, KNOWN_X_FORWARDED_HOST,
+    clean_value)
 
 import sys
 
@@ -192,6 +193,9 @@ cdef class WsgiHandler(Handler):
             environ[SERVER_PROTOCOL] = HTTP_10
         self._target(exchange, environ)
         self._fields(exchange, environ)
+        if head.target_form == TARGET_ABSOLUTE and not exchange.believes(KNOWN_X_FORWARDED_HOST):
+            # RFC 9112 section 3.2.2: the Host field gives way to the target's own authority.
+            environ["HTTP_HOST"] = _latin1(exchange.base + head.authority, head.authority_size)
         if exchange.body is not None:
             environ[WSGI_INPUT] = self._input(exchange)
         if head.minor != 0:
@@ -213,7 +217,7 @@ cdef class WsgiHandler(Handler):
                 self.last_path = unquote(base + head.path, head.path_size).decode("latin-1")
             if not self.last_path:
                 # An absolute-form without a path asks for "/" (RFC 9112 section 3.2.2); "*" has no path at all.
-                self.last_path = "/" if head.target_form == 1 else ""
+                self.last_path = "/" if head.target_form == TARGET_ABSOLUTE else ""
             self.last_query = _latin1(base + head.query, head.query_size)
         path = self.last_path
         PyDict_SetItem(environ, REQUEST_URI, self.last_target)
