@@ -703,3 +703,12 @@ def test_the_validator_of_the_standard_library_finds_nothing() -> None:
     with Site(validator(app)) as site:
         for request in (GET, POST, get("/a%20b?c"), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"):
             assert site.request(request).body == b"valid"
+
+
+def test_a_file_that_only_says_it_is_empty_is_read() -> None:
+    def app(environ: Environ, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return environ["wsgi.file_wrapper"](Path("/proc/self/status").open("rb"))
+
+    with Site(app) as site:
+        assert b"VmPeak" in site.request(GET).body

@@ -60,7 +60,9 @@ class StreamInput(io.BufferedIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         if self._live:
-            raise io.UnsupportedOperation("a streamed wsgi.input cannot seek: run without --stream-input for one that can")
+            raise io.UnsupportedOperation(
+                "a streamed wsgi.input cannot seek: run without --stream-input for one that can"
+            )
         return self._whole().seek(offset, whence)
 
     def tell(self) -> int:
@@ -162,7 +164,8 @@ def sendable(filelike: Any) -> tuple[int, int, int] | None:
     try:
         descriptor: int = fileno()
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        # Files of /proc and /sys say they are empty and are not.
+        if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
             return None
         offset: int = filelike.tell()
     except (OSError, ValueError, AttributeError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from drawbar.exchange.refusals import app_error_line, refusal_line
 from drawbar.gateways.target import LoadedApp, load_target
 from drawbar.supervisor.logs import Log
 
+# Descriptors for everything but connections: listeners, logs, spill files, and what the application opens.
+SPARE_FILES = 4096
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 ServerName = tuple[str, int | None]
@@ -56,14 +59,13 @@ class Site(NamedTuple):
             self.log.traceback("error", error)
 
 
-def run_worker(
-    config: Config, listeners: Sequence[socket.socket], slot: int, report: Callable[[str], None]
-) -> int:
+def run_worker(config: Config, listeners: Sequence[socket.socket], slot: int, report: Callable[[str], None]) -> int:
     """Serves until SIGTERM, SIGINT or SIGQUIT; returns the exit code.
 
     report: told "ready INTERFACE" once requests are taken. Raises OperatorError when the application cannot be loaded.
     """
     log = Log.from_config(config.log)
+    raise_open_files(config.limits.connections)
     if config.app.target is None:
         raise OperatorError("no application to serve", where="app.target", right="name one such as module:app")
     loaded = load_target(
@@ -85,6 +87,20 @@ def run_worker(
     else:
         from drawbar.supervisor.serve_wsgi import serve
     return serve(site, ready)
+
+
+def raise_open_files(connections: int) -> None:
+    """Raises this process's soft limit of open files to what its connections may need, as far as the hard one goes.
+
+    Past it accepting pauses until a connection closes, as it does at the limit of connections.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Policy:
