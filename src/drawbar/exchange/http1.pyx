@@ -257,9 +257,11 @@ cdef class Http1Connection(Http1Ending):
             policy.keepalive_requests == 0 or self.requests < policy.keepalive_requests)
         refused = body_of_request(&exchange.decoder, head, &policy.body)
         if refused:
-            return self._refuse(refused, exchange.decoder.why, b"")
+            length = exchange.header(b"content-length") or ""
+            return self._refuse(refused, exchange.decoder.why, length.encode("latin-1"))
         if head.method_id == METHOD_CONNECT:
-            return self._refuse(501, b"CONNECT asks for a tunnel, and this is no proxy", b"")
+            return self._refuse(501, b"CONNECT asks for a tunnel, and this is no proxy",
+                                _excerpt(data, size, head.target))
         if self.partial is not NULL or policy.on_complete is not None:
             exchange.own_head()
             if self.partial is not NULL:
@@ -306,7 +308,7 @@ cdef class Http1Connection(Http1Ending):
                     exchange.body.append(exchange.decoder.slice, exchange.decoder.slice_size)
                 except OSError as error:
                     self.reactor.report(error)
-                    self._body_failed(503, b"there is no room to buffer the request's body")
+                    self._body_failed(503, b"there is no room to buffer the request's body", b"")
                     return used
             elif event == BODY_NEED:
                 if self.state == H1_BODY:
@@ -325,22 +327,22 @@ cdef class Http1Connection(Http1Ending):
                         self.state = H1_RUN
                 return used
             else:
-                self._body_failed(exchange.decoder.error, exchange.decoder.why)
+                self._body_failed(exchange.decoder.error, exchange.decoder.why, _excerpt(data, size, used))
                 return used
 
-    cdef int _body_failed(self, int status, const char* why) except -1:
+    cdef int _body_failed(self, int status, const char* why, bytes offending) except -1:
         """The body will not come whole: a refusal when its app was not called yet, else the app's to know."""
         cdef Http1Exchange exchange = self.exchange
         if self.state == H1_DISCARD:
             self.lingers = True
             return self._close_politely()
         if self.state == H1_BODY:
-            return self._refuse(status, why, b"")
+            return self._refuse(status, why, offending)
         exchange.keep_open = False
         exchange.body.error = BodyError(status, why.decode())
         self.lingers = True
         if self.site.policy.on_refused is not None:
-            self.site.policy.on_refused(self.peer_name(), status, exchange.body.error.why, b"")
+            self.site.policy.on_refused(self.peer_name(), status, exchange.body.error.why, offending)
         if exchange.job is not None:
             exchange.job.body_arrived()
         return 0
@@ -439,7 +441,7 @@ cdef class Http1Connection(Http1Ending):
             # By the leader, meanwhile: the descriptor may be another connection's by now.
             return self._lost_client()
         if ready == 0:
-            return self._body_failed(408, b"the body did not come in time")
+            return self._body_failed(408, b"the body did not come in time", b"")
         n = self.receive(room, SCRATCH_BYTES)
         if n == -1:
             return 0

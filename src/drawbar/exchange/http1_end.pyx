@@ -60,7 +60,7 @@ cdef class Http1Ending(Http1Link):
     cdef int _settle(self) except -1:
         raise NotImplementedError
 
-    cdef int _body_failed(self, int status, const char* why) except -1:
+    cdef int _body_failed(self, int status, const char* why, bytes offending) except -1:
         raise NotImplementedError
 
     cdef int _keep(self, const char* data, size_t size) except -1:
@@ -208,7 +208,7 @@ cdef class Http1Ending(Http1Link):
         if self.state == H1_RUN and self.output.head is NULL:
             if self.exchange.body is not None and not self.exchange.body.complete and (
                     self.interest & <uint32_t>EPOLLIN):
-                return self._body_failed(408, b"the body of the request did not come in time")
+                return self._body_failed(408, b"the body of the request did not come in time", b"")
             return 0
         if self.state == H1_RAW and self.output.head is NULL:
             return 0
