@@ -1,15 +1,10 @@
-"""What a worker makes of its configuration before it serves."""
+"""What a worker does before it serves."""
 
 import resource
-import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-from drawbar.config import Config, ProxyConfig, parse_network
-from drawbar.supervisor.worker import make_proxies, server_name
 
 
 def limits_after(soft: int, hard: int, connections: int) -> tuple[int, int]:
@@ -38,23 +33,3 @@ def test_open_files_are_raised_as_far_as_needed_and_allowed(
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < hard:
         pytest.skip("the hard limit of this machine is below the test's")
     assert limits_after(soft, hard, connections) == expected
-
-
-def test_without_listed_proxies_nobody_is_believed() -> None:
-    assert make_proxies(Config()) is None
-
-
-def test_listed_proxies_are_believed_in_the_listed_fields() -> None:
-    trusted = (parse_network("10.0.0.0/8"), parse_network("unix"))
-    proxies = make_proxies(Config(proxy=ProxyConfig(trusted=trusted, headers=("x-forwarded-for",))))
-    assert proxies is not None
-    assert [proxies.trusts(host) for host in ("10.1.2.3", "11.0.0.1", None)] == [True, False, True]
-    assert proxies.fields == {"x-forwarded-for"}
-
-
-def test_the_name_of_a_server_is_its_sockets(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert server_name(listener) == listener.getsockname()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "s"))
-        assert server_name(listener) == (str(tmp_path / "s"), None)

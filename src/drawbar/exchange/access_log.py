@@ -12,13 +12,13 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import msgspec
 
-Form = Literal["combined", "json"]
-Address = tuple[str, int]
+from drawbar.exchange.seen import Logged
 
+Form = Literal["combined", "json"]
 STANDARD: Final = "-"
 """Destination that is standard output."""
 
@@ -27,28 +27,6 @@ _STDOUT: Final = 1
 _ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(32), ord('"'), ord("\\"), *range(127, 256))}
 # Not strftime's %b: an application may have called setlocale().
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-class Exchange(Protocol):
-    """What the log asks of a finished exchange."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def http_version(self) -> str: ...
-    @property
-    def remote(self) -> Address | None: ...
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def body_bytes(self) -> int: ...
-    @property
-    def duration_ns(self) -> int: ...
-    @property
-    def complete(self) -> bool: ...
-    def header(self, name: bytes) -> str | None: ...
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -71,7 +49,7 @@ _REST: Final = Record.__struct_fields__[1:]
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def record_of(exchange: Exchange, now: float) -> Record:
+def record_of(exchange: Logged, now: float) -> Record:
     """The record of an exchange that ended at `now` (seconds since the epoch)."""
     duration_ns = exchange.duration_ns
     remote = exchange.remote
@@ -160,7 +138,7 @@ class AccessLog:
         self._fd = _STDOUT if self._path is None else -1
         self.reopen()
 
-    def write(self, exchange: Exchange) -> None:
+    def write(self, exchange: Logged) -> None:
         """Writes the line of a finished exchange."""
         line = self._format(record_of(exchange, self._clock()))
         if self._fd < 0:

@@ -5,9 +5,9 @@ Everything a client sent is escaped and cut, so a line is one line, of bounded l
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
-Address = tuple[str, int]
+from drawbar.exchange.seen import Address, Asked
 
 SHOWN_BYTES: Final = 120
 """Of a client's bytes in a line, before escaping; the rest is left out, and said to be."""
@@ -16,17 +16,6 @@ MESSAGE_CHARACTERS: Final = 400
 """Of an exception's text in a line; the traceback has all of it."""
 
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-
-
-class Exchange(Protocol):
-    """What a line says of a request."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def remote(self) -> Address | None: ...
 
 
 def _peer(address: Address | None) -> str:
@@ -51,7 +40,7 @@ def refusal_line(peer: Address | None, status: int, why: str, offending: bytes) 
     return f"{line}; near {offending[:SHOWN_BYTES]!r}" + (f" and {rest} bytes more" if rest > 0 else "")
 
 
-def app_error_line(exchange: Exchange, error: BaseException) -> str:
+def app_error_line(exchange: Asked, error: BaseException) -> str:
     """`GET /path from 127.0.0.1:53412: ValueError: no such thing`. The traceback is for the caller to log."""
     request = f"{exchange.method} {_shown(exchange.target, SHOWN_BYTES)}".strip() or "a request"
     return f"{request} from {_peer(exchange.remote)}: {describe(error)}"

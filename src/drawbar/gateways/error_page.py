@@ -18,9 +18,10 @@ import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType, TracebackType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from drawbar.exchange.refusals import describe
+from drawbar.exchange.seen import Shown
 
 CONTEXT_LINES: Final = 5
 """Of source, before and behind the line that was running."""
@@ -44,21 +45,6 @@ _SECRET: Final = re.compile(
 )
 # In a query or a form: name=value.
 _PAIR: Final = re.compile(rf"([\w.-]*(?:{_SECRET.pattern})[\w.-]*=)[^&;,\s\"']+", re.IGNORECASE)
-
-
-class Exchange(Protocol):
-    """What the page says of the request."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def target(self) -> str: ...
-    @property
-    def http_version(self) -> str: ...
-    @property
-    def remote(self) -> tuple[str, int] | None: ...
-    @property
-    def headers(self) -> list[tuple[str, str]]: ...
 
 
 def mask(text: str) -> str:
@@ -188,7 +174,7 @@ def _chain(error: BaseException) -> Iterator[tuple[str, BaseException]]:
             how, current = "while handling", current.__context__
 
 
-def render(error: BaseException, exchange: Exchange) -> bytes:
+def render(error: BaseException, exchange: Shown) -> bytes:
     """The page as HTML in UTF-8. Raises nothing."""
     try:
         return _page(error, exchange).encode("utf-8", "backslashreplace")
@@ -197,7 +183,7 @@ def render(error: BaseException, exchange: Exchange) -> bytes:
         return f"<!doctype html><title>500</title><pre>{what}</pre>".encode("utf-8", "backslashreplace")
 
 
-def _page(error: BaseException, exchange: Exchange) -> str:
+def _page(error: BaseException, exchange: Shown) -> str:
     e = html.escape
     title = e(describe(error))
     target = mask(exchange.target)
@@ -240,7 +226,7 @@ def _text(error: BaseException) -> str:
     return mask("".join(traceback.format_exception(error)))
 
 
-def _headers(exchange: Exchange) -> list[tuple[str, str]]:
+def _headers(exchange: Shown) -> list[tuple[str, str]]:
     return [(name, MASK if is_secret(name) else value) for name, value in exchange.headers]
 
 

@@ -16,7 +16,6 @@ def run(config: "Config") -> int:
     """
     # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
     # importing touches none of theirs. The master runs none of it.
-    import drawbar.supervisor.serve_wsgi
     from drawbar.supervisor.master import Master
     from drawbar.supervisor.worker import run_worker
 

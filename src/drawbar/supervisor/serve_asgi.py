@@ -13,7 +13,7 @@ from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
-from drawbar.supervisor.worker import STOP_SIGNALS, Site, server_name
+from drawbar.supervisor.site import STOP_SIGNALS, Site, server_name
 
 # Between two looks at the connections' deadlines while there are connections.
 TICK_SECONDS = 0.1

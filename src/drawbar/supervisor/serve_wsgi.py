@@ -14,7 +14,7 @@ from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
-from drawbar.supervisor.worker import STOP_SIGNALS, Site, server_name
+from drawbar.supervisor.site import STOP_SIGNALS, Site, server_name
 
 
 def serve(site: Site, ready: Callable[[], None]) -> int:

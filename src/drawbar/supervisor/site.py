@@ -1,0 +1,108 @@
+"""What a worker serves, and how it may behave: the configuration as the lower floors want it.
+
+Pure translation, done once at start. The loops that serve (`serve_wsgi`, `serve_asgi`) take a Site and ask nobody else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from drawbar.config import Config
+from drawbar.exchange.access_log import AccessLog
+from drawbar.exchange.forwarded import Proxies
+from drawbar.exchange.policy import Policy
+from drawbar.exchange.refusals import app_error_line, refusal_line
+from drawbar.gateways.target import LoadedApp
+from drawbar.supervisor.logs import Log
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+ServerName = tuple[str, int | None]
+
+
+class Site(NamedTuple):
+    """All a serving loop needs: what to serve, where, and how it may behave."""
+
+    config: Config
+    app: LoadedApp
+    listeners: Sequence[socket.socket]
+    policy: Policy
+    log: Log
+    access_log: AccessLog | None
+
+    @property
+    def shared_listeners(self) -> bool:
+        """Other processes accept from the same sockets."""
+        return self.config.server.worker_count(len(os.sched_getaffinity(0))) > 1
+
+    def error_page(self) -> Callable[[BaseException, Any], bytes] | None:
+        """The page that shows an exception, for development only."""
+        if not self.config.app.debug:
+            return None
+        from drawbar.gateways.error_page import render
+
+        return render
+
+    def report(self, error: BaseException) -> None:
+        """An exception that belongs to no request."""
+        self.log.error(f"{type(error).__name__}: {error}")
+        if not isinstance(error, OSError):
+            self.log.traceback("error", error)
+
+
+def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Policy:
+    """The configuration's limits and timeouts as the exchange wants them."""
+    limits, timeouts = config.limits, config.timeouts
+
+    def on_refused(peer: tuple[str, int] | None, status: int, why: str, offending: bytes) -> None:
+        log.info(refusal_line(peer, status, why, offending))
+
+    def on_app_error(exchange: Any, error: BaseException) -> None:
+        log.error(app_error_line(exchange, error))
+        log.traceback("error", error)
+
+    return Policy(
+        head_bytes=limits.head_bytes,
+        target_bytes=limits.target_bytes,
+        fields=limits.fields,
+        body_bytes=limits.body_bytes,
+        extension_bytes=limits.chunk_extension_bytes,
+        trailer_bytes=limits.trailer_bytes,
+        body_memory_bytes=limits.body_memory_bytes,
+        output_high_bytes=limits.output_high_bytes,
+        output_low_bytes=limits.output_low_bytes,
+        response_spill_bytes=limits.response_spill_bytes,
+        # A keep-alive of no seconds is one request a connection.
+        keepalive_requests=limits.keepalive_requests if timeouts.keepalive else 1,
+        head_timeout=timeouts.head,
+        keepalive_timeout=timeouts.keepalive,
+        body_timeout=timeouts.body,
+        send_timeout=timeouts.send,
+        linger_timeout=timeouts.linger,
+        temp_dir=config.server.temp_dir,
+        server_header=config.server.server_header,
+        proxies=make_proxies(config),
+        on_complete=access_log.write if access_log is not None else None,
+        on_refused=on_refused,
+        on_app_error=on_app_error,
+    )
+
+
+def make_proxies(config: Config) -> Proxies | None:
+    """Whose forwarding fields are believed; None when nobody's are."""
+    trusted = config.proxy.trusted
+    if not trusted:
+        return None
+    return Proxies(lambda address: any(network.contains(address) for network in trusted), config.proxy.headers)
+
+
+def server_name(listener: socket.socket) -> ServerName:
+    """What the app is told it is: (host, port), or (path, None) for a Unix socket."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return (name.decode(errors="surrogateescape") if isinstance(name, bytes) else name, None)
+    return (name[0], name[1])
