@@ -35,6 +35,7 @@ from drawbar.supervisor.pool import (
     decide,
     next_wake,
 )
+from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.signals import REQUESTS, Request, SignalQueue
 from drawbar.supervisor.title import set_title
 
@@ -92,6 +93,7 @@ class Master:
         # What the master holds by now stays for good: no collection shall touch its pages, shared with the workers.
         gc.collect()
         gc.freeze()
+        give_back_memory()
         try:
             if self._config.server.reload:
                 self._start_watcher()

@@ -1,4 +1,5 @@
-"""What a process of ours asks of Linux that the standard library has no call for: to end with its parent.
+"""What a process of ours asks of Linux that the standard library has no call for: to end with its parent, and to give
+memory back.
 
 Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
 
@@ -23,6 +24,9 @@ cdef extern from "<signal.h>" nogil:
     int SIGTERM
     int SIGRTMAX
 
+cdef extern from "<malloc.h>" nogil:
+    int malloc_trim(size_t pad)
+
 # What is left to the process when its parent is dead. Written before the handler is installed, never after.
 cdef itimerval grace
 
@@ -46,6 +50,11 @@ def end_with_parent(double grace_s):
     # The last of the real-time signals: the ones with names have other uses, and libraries count from the first.
     if sigaction(SIGRTMAX, &action, NULL) != 0 or prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0:
         raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
+
+
+def give_back_memory():
+    """Returns the free pages inside the heap to the system (malloc_trim(3)): what importing left, before it is shared."""
+    malloc_trim(0)
 
 
 # Tracing would take the interpreter's lock, in a handler that must not.

@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from drawbar.config import Config
-from drawbar.exchange.access_log import AccessLog
 from drawbar.exchange.forwarded import Proxies
 from drawbar.exchange.policy import Policy
 from drawbar.exchange.refusals import app_error_line, refusal_line
 from drawbar.gateways.target import LoadedApp
 from drawbar.supervisor.logs import Log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from drawbar.exchange.access_log import AccessLog
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 

@@ -13,10 +13,10 @@ import socket
 from collections.abc import Callable, Sequence
 
 from drawbar.config import Config, OperatorError
-from drawbar.exchange.access_log import AccessLog
 from drawbar.gateways.target import load_target
 from drawbar.supervisor import serve_wsgi
 from drawbar.supervisor.logs import Log
+from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.site import Site, make_policy
 
 # Descriptors for everything but connections: listeners, logs, spill files, and what the application opens.
@@ -37,11 +37,14 @@ def run_worker(config: Config, listeners: Sequence[socket.socket], slot: int, re
     )
     access_log = None
     if config.log.access != "off":
+        from drawbar.exchange.access_log import AccessLog
+
         access_log = AccessLog(config.log.access, config.log.access_format, log.error)
     site = Site(config, loaded, listeners, make_policy(config, log, access_log), log, access_log)
     # What start-up made stays: collections need not walk it for every request's garbage.
     gc.collect()
     gc.freeze()
+    give_back_memory()
 
     def ready() -> None:
         report(f"ready {loaded.interface}")
