@@ -181,6 +181,35 @@ def test_the_time_to_sleep_is_the_time_to_the_next_deadline(site: Listening) -> 
 # -- accepting
 
 
+def test_room_for_a_connection_does_not_end_a_pause() -> None:
+    with Listening(limit=1) as site:
+        site.connect()
+        site.reactor.pause()
+        waiting = site.connect()
+        site.made[0].end()
+        site.settle()
+        assert site.reactor.connections == 0
+        assert len(site.made) == 1
+        site.reactor.resume()
+        site.settle()
+        waiting.sendall(b"in at last")
+        site.settle()
+        assert [probe.seen for probe in site.made] == [[], [b"in at last"]]
+
+
+def test_the_end_of_a_pause_makes_no_room_for_a_connection() -> None:
+    with Listening(limit=1) as site:
+        site.connect()
+        site.reactor.pause()
+        site.connect()
+        site.reactor.resume()
+        site.settle()
+        assert site.reactor.connections == len(site.made) == 1
+        site.made[0].end()
+        site.settle()
+        assert len(site.made) == 2
+
+
 def test_at_its_limit_a_reactor_stops_accepting_until_a_connection_closes() -> None:
     with Listening(limit=2) as site:
         first, _, third = site.connect(), site.connect(), site.connect()

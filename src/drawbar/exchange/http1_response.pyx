@@ -29,16 +29,6 @@ from drawbar.wire.writer cimport (
 from drawbar.exchange.errors import AppError, ClientDisconnected
 
 
-cdef extern from "<poll.h>" nogil:
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    enum:
-        POLLOUT
-    int poll(pollfd* fds, unsigned long n, int timeout_ms)
-
-
 cdef class Http1Link(Connection):
     """What an exchange asks of its connection."""
 
@@ -488,15 +478,8 @@ cdef class Http1Exchange(Exchange):
     cdef int wait_output(self) except -1:
         """Blocks the calling app thread while the spill file is at its limit."""
         cdef Http1Link link = self.link
-        cdef pollfd entry
-        cdef int timeout, ready
         while not link.closed and link.output.spilled > self.policy.response_spill_bytes:
-            entry.fd = link.fd
-            entry.events = POLLOUT
-            timeout = <int>self.policy.send_timeout_ms if self.policy.send_timeout_ms else -1
-            with nogil:
-                ready = poll(&entry, 1, timeout)
-            if ready == 0:
+            if not link.poll_writable(self.policy.send_timeout_ms):
                 self.abort()
                 raise ClientDisconnected("the client has not read the response in time")
             link.blocked = False

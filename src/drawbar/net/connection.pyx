@@ -17,9 +17,20 @@ from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
 cdef extern from "<sys/socket.h>" nogil:
     enum:
         SHUT_WR
+        SHUT_RDWR
         MSG_DONTWAIT
     int shutdown(int fd, int how)
     ssize_t recv(int fd, void* into, size_t room, int flags)
+
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    enum:
+        POLLIN
+        POLLOUT
+    int poll(pollfd* fds, unsigned long n, int timeout_ms)
 
 
 cdef class Connection(Source):
@@ -95,6 +106,30 @@ cdef class Connection(Source):
                 continue
             return -1 if errno == EAGAIN else -2
 
+    cdef bint poll_readable(self, uint32_t timeout_ms) noexcept:
+        """For a thread that may block: waits for bytes or the peer's end. False when the time is over; 0: for ever."""
+        return self._poll(POLLIN, timeout_ms)
+
+    cdef bint poll_writable(self, uint32_t timeout_ms) noexcept:
+        """For a thread that may block: waits until the socket takes bytes. False when the time is over; 0: for ever."""
+        return self._poll(POLLOUT, timeout_ms)
+
+    cdef bint _poll(self, short events, uint32_t timeout_ms) noexcept:
+        """Without the GIL. The leader may close the connection meanwhile: see close()."""
+        cdef pollfd entry
+        cdef int ready
+        if self.closed:
+            return True
+        entry.fd = self.fd
+        entry.events = events
+        self.pollers += 1
+        with nogil:
+            ready = poll(&entry, 1, <int>timeout_ms if timeout_ms else -1)
+        self.pollers -= 1
+        if self.closed and self.pollers == 0:
+            close(self.fd)
+        return ready != 0
+
     cdef Flushed flush(self) except *:
         """Hands the kernel as much as it takes. Closed afterwards when the peer is gone."""
         cdef Flushed done
@@ -155,7 +190,11 @@ cdef class Connection(Source):
         shutdown(self.fd, SHUT_WR)
 
     cdef void close(self) noexcept:
-        """Closes at once; what is still queued is dropped. Idempotent."""
+        """Closes at once; what is still queued is dropped. Idempotent.
+
+        close(2) does not end a poll(2) of another thread, which would then wait on whatever gets the descriptor next.
+        Shutting down does end it, and the last of those threads closes.
+        """
         cdef Reactor reactor = self.reactor
         cdef int fd = self.fd
         if self.closed or fd < 0:
@@ -164,7 +203,10 @@ cdef class Connection(Source):
         wheel_remove(&self.timer)
         output_clear(&self.output, &reactor.pool)
         reactor.remove(self)
-        close(fd)
+        if self.pollers:
+            shutdown(fd, SHUT_RDWR)
+        else:
+            close(fd)
         reactor.connection_closed()
 
     cdef void drop_output(self) noexcept:

@@ -52,7 +52,7 @@ cdef class Listener(Source):
         cdef int fd, n
         cdef Connection connection
         for n in range(ACCEPT_BATCH):
-            if self.reactor.paused:
+            if not self.reactor.accepting:
                 return TURN_KEPT
             size = sizeof(address)
             address.ss_family = 0
@@ -89,6 +89,6 @@ cdef class Listener(Source):
         cdef Reactor reactor = self.reactor
         reactor.report(OSError(code, f"cannot accept a connection with {reactor.connections} open: "
                                      f"{os.strerror(code)}"))
-        reactor.pause()
+        reactor.set_full(True)
         reactor.retry_ms = reactor.now_ms + ACCEPT_RETRY_MS
         return 0

@@ -55,7 +55,9 @@ cdef class Reactor:
     cdef list deferred                  # sources to resume on the next turn
     cdef readonly int connections       # open ones
     cdef int connection_limit
-    cdef bint paused                    # listeners are out of the epoll set: at the limit, or draining
+    cdef bint paused                    # by pause(), until resume()
+    cdef bint full                      # no room for another connection, until one closes
+    cdef bint accepting                 # listeners are in the epoll set: neither paused nor full
     cdef uint64_t retry_ms              # when to accept again after running out of descriptors; 0: no such time
     cdef list listeners
     cdef bint draining
@@ -87,5 +89,7 @@ cdef class Reactor:
     cdef int _failed(self, Source source, object error) except -1
     cdef Turn _resume_deferred(self) except *
     cdef int _expire(self) except -1
+    cdef void set_full(self, bint full) noexcept
+    cdef int _set_accepting(self) except -1
     cpdef pause(self)
     cpdef resume(self)

@@ -112,6 +112,7 @@ cdef class Reactor:
         self.on_error = on_error
         self.deferred = []
         self.listeners = []
+        self.accepting = True
         self.refresh_clock()
         wheel_init(&self.wheel, self.tick())
         waker = _Waker.__new__(_Waker)
@@ -205,41 +206,57 @@ cdef class Reactor:
     cpdef add_listener(self, Source listener):
         """Keeps a listener in the set except while accepting pauses."""
         self.listeners.append(listener)
-        if not self.paused:
+        if self.accepting:
             self.add(listener, listener.interest)
 
     cdef void connection_opened(self) noexcept:
         self.connections += 1
-        if self.connections >= self.connection_limit and not self.paused:
-            self.pause()
+        if self.connections >= self.connection_limit:
+            self.set_full(True)
 
     cdef void connection_closed(self) noexcept:
         self.connections -= 1
-        if self.draining:
-            if self.connections == 0 and self.on_empty is not None:
-                self.on_empty()
-        elif self.paused and self.connections < self.connection_limit:
-            self.resume()
+        if self.full and self.connections < self.connection_limit:
+            self.set_full(False)
+        if self.draining and self.connections == 0 and self.on_empty is not None:
+            self.on_empty()
+
+    cdef void set_full(self, bint full) noexcept:
+        """Says whether there is room for another connection. pause() is another matter, and no room ends it."""
+        self.full = full
+        if not full:
+            self.retry_ms = 0
+        try:
+            self._set_accepting()
+        except Exception as error:
+            self.report(error)
 
     cpdef pause(self):
         """Accepts no more: connections stay in the listen queue, where other processes take them."""
-        cdef Source listener
         self.paused = True
-        for listener in self.listeners:
-            self.remove(listener)
+        self._set_accepting()
 
     cpdef resume(self):
-        """Accepts again after pause()."""
-        cdef Source listener
-        if not self.paused:
-            return
+        """Accepts again after pause(), as soon as there is room."""
         self.paused = False
-        self.retry_ms = 0
+        self._set_accepting()
+
+    cdef int _set_accepting(self) except -1:
+        """Puts the listeners into the set, or takes them out."""
+        cdef Source listener
+        cdef bint accepting = not self.paused and not self.full
+        if accepting == self.accepting:
+            return 0
+        self.accepting = accepting
         for listener in self.listeners:
+            if not accepting:
+                self.remove(listener)
+                continue
             try:
                 self.add(listener, listener.interest)
             except OSError as error:
                 self.report(error)
+        return 0
 
     # -- turns
 
@@ -295,8 +312,8 @@ cdef class Reactor:
             self._expire()
         if self.retry_ms and self.now_ms >= self.retry_ms:
             self.retry_ms = 0
-            if not self.draining and self.connections < self.connection_limit:
-                self.resume()
+            if self.connections < self.connection_limit:
+                self.set_full(False)
         return TURN_KEPT
 
     cdef int _failed(self, Source source, object error) except -1:
@@ -399,11 +416,11 @@ cdef class Reactor:
         """Stops accepting; every connection ends with the answer to its present or next request."""
         cdef int fd
         cdef Source source
-        if not self.paused:
+        if self.accepting:
             for source in self.listeners:
                 # Who is through the handshake was promised an answer.
                 source.on_events(EPOLLIN)
-            self.pause()
+        self.pause()
         self.draining = True
         for fd in range(self.table_size):
             if self.table[fd] is not NULL:
