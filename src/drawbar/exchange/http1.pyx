@@ -6,7 +6,8 @@ Law: one state says what the next byte means (`State`); one stack frame at a tim
 outlive the read: an incomplete head, a body, or requests behind the one being answered.
 
 While a handler has the exchange, the leader may have changed (Turn). So before a handler is called everything unread
-is in `input`, and after it returned only the connection's own fields are looked at.
+is in `input`, and after it returned only the connection's own fields are looked at. A frame whose thread was relieved
+looks at nothing any more: on_relieved() let go of the connection for it, and another frame may have it by then.
 """
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint8_t, uint32_t
@@ -28,16 +29,6 @@ from drawbar.wire.tables cimport METHOD_CONNECT
 from drawbar.wire.writer cimport Buffer, buffer_put, buffer_reserve
 
 from drawbar.exchange.errors import BodyError
-
-
-cdef extern from "<poll.h>" nogil:
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    enum:
-        POLLIN
-    int poll(pollfd* fds, unsigned long n, int timeout_ms)
 
 
 cdef bytes _excerpt(const char* data, size_t size, size_t start):
@@ -106,6 +97,8 @@ cdef class Http1Connection(Http1Ending):
         if n == -1:
             return TURN_KEPT
         if n == -2 or self.state == H1_HEAD or self.state == H1_DISCARD:
+            if n == 0 and self.more_input and self.partial is NULL:
+                return self._end_behind_requests()
             # RFC 9112 section 8: an incomplete head is nobody's request.
             if n == 0 and self.output.head is not NULL:
                 self.half_closed = True
@@ -119,6 +112,16 @@ cdef class Http1Connection(Http1Ending):
         self.want(False)
         self._refuse(400, b"the client closed before the end of the body", b"")
         return TURN_KEPT
+
+    cdef Turn _end_behind_requests(self) except *:
+        """The client's stream ended, and requests that came before are still to be taken by on_resume()."""
+        cdef Turn turn
+        self.half_closed = True
+        self.want(False)
+        turn = self.on_resume()
+        if turn == TURN_KEPT and self.state == H1_DISCARD:
+            self.close()
+        return turn
 
     cdef int _set_aside(self, const char* data, size_t size) except -1:
         """As _keep(), for the time of a call: the head before these bytes, which may lie in `input` too, stays."""
@@ -158,7 +161,7 @@ cdef class Http1Connection(Http1Ending):
                 self._set_aside(data, size)
                 turn = self.site.handler.handle(exchange)
                 if turn == TURN_LOST:
-                    break
+                    return TURN_LOST
                 if self.exchange is exchange:
                     # Its app runs on: what comes next must not overwrite what it was asked.
                     exchange.own_head()
@@ -167,18 +170,11 @@ cdef class Http1Connection(Http1Ending):
                 if self.state == H1_RUN or self.closed:
                     break
         finally:
-            self.processing = False
-        if turn == TURN_LOST:
-            try:
-                self._settle()
-            except Exception as error:
-                # Whoever leads now must not get an exception of this thread's, nor this thread go on leading.
-                self.reactor.report(error)
-                self.close()
-            return TURN_LOST
+            if turn != TURN_LOST:
+                self.processing = False
         if self.closed:
             return TURN_KEPT
-        if self.state == H1_HEAD or self.state == H1_BODY:
+        if self.state == H1_HEAD or self.state == H1_BODY or self.state == H1_DISCARD:
             self._keep(data, size)
         self.flush()
         if self.half_closed and self.state == H1_HEAD and not self.closed and not self.blocked:
@@ -186,7 +182,7 @@ cdef class Http1Connection(Http1Ending):
         return TURN_KEPT
 
     cdef int _settle(self) except -1:
-        """After an answer that this frame's thread completed without leading: others take the next request."""
+        """After an answer that no frame here waits for: the leader takes the next request."""
         if self.closed:
             return 0
         self.flush()
@@ -429,18 +425,12 @@ cdef class Http1Connection(Http1Ending):
         return 0
 
     cdef int _pull_once(self, char* room) except -1:
-        cdef pollfd entry
-        cdef int ready
         cdef ssize_t n, used
-        cdef int timeout = <int>self.site.policy.body_timeout_ms if self.site.policy.body_timeout_ms else -1
-        entry.fd = self.fd
-        entry.events = POLLIN
-        with nogil:
-            ready = poll(&entry, 1, timeout)
+        cdef bint ready = self.poll_readable(self.site.policy.body_timeout_ms)
         if self.closed:
-            # By the leader, meanwhile: the descriptor may be another connection's by now.
+            # By the leader, meanwhile.
             return self._lost_client()
-        if ready == 0:
+        if not ready:
             return self._body_failed(408, b"the body did not come in time", b"")
         n = self.receive(room, SCRATCH_BYTES)
         if n == -1:

@@ -226,9 +226,14 @@ cdef class Http1Ending(Http1Link):
         return 0
 
     cdef int on_relieved(self) except -1:
-        # The next leader reads where the head lies.
+        # First of all: the next leader reads where the head lies.
         if self.exchange is not None:
             self.exchange.own_head()
+        # The frame that took the request is stuck in its call, perhaps in what the app does after its answer: the
+        # connection goes on without it.
+        self.processing = False
+        if self.state != H1_RUN:
+            return self._settle()
         # Answers to earlier pipelined requests wait here for the one that takes long.
         self.flush()
         return 0
@@ -297,22 +302,24 @@ cdef class Http1Ending(Http1Link):
     # -- who is it
 
     cdef bint is_trusted(self):
+        cdef bint trusted = False
         if self.trusted < 0:
-            self.trusted = 0
             if self.site.policy.proxies is not None:
                 name = self.peer_name()
-                self.trusted = self.site.policy.proxies.trusts(name[0] if name is not None else None)
+                trusted = self.site.policy.proxies.trusts(name[0] if name is not None else None)
+            self.trusted = trusted
         return self.trusted
 
     cdef object client_of(self, Http1Exchange exchange):
         cdef int i
-        cdef Field* field
+        cdef Field field
         cdef dict fields = {}
         peer = self.peer_name()
         if exchange.head is NULL:
             return Client(peer, self.site.scheme, None, None, None)
         for i in range(exchange.head.n_fields):
-            field = &exchange.head.fields[i]
+            # A copy: making the objects below may let another thread run, which has the head moved and goes on reading.
+            field = exchange.head.fields[i]
             if KNOWN_X_FORWARDED_FOR <= field.known <= KNOWN_FORWARDED:
                 name = exchange.base[field.name:field.name + field.name_size].decode("latin-1").lower()
                 fields.setdefault(name, []).append(
