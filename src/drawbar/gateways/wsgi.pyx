@@ -238,8 +238,10 @@ cdef class WsgiHandler(Handler):
         cdef str value
         cdef const char* base = exchange.base
         cdef bint forwarded = False
-        cdef uint32_t i
+        cdef uint32_t i, number
         self.requests += 1
+        # Asking who is believed may run Python, and so another thread.
+        number = self.requests
         for i in range(head.n_fields):
             field = &head.fields[i]
             if field.known >= KNOWN_PROXY and field.known <= KNOWN_FORWARDED:
@@ -256,11 +258,11 @@ cdef class WsgiHandler(Handler):
                 continue
             key = self.keys.find(base, field)
             value = text_value(key, base + field.value, field.value_size)
-            if key.request == self.requests or key is &self.keys.spare:
+            if key.request == number or key is &self.keys.spare:
                 self._repeated(environ, <object>key.key, value)
             else:
                 PyDict_SetItem(environ, <object>key.key, value)
-            key.request = self.requests
+            key.request = number
         if forwarded:
             return self._client(exchange, environ)
         host = exchange.peer_host()
@@ -338,20 +340,25 @@ cdef class WsgiCall(Job):
         """Calls the app and sends what it returns. Raises nothing of the app's."""
         cdef object result = None
         try:
-            result = self.handler.app(self.environ, self)
-            self._respond(result)
-        except BaseException as error:
-            self._failed(error)
-        try:
-            if result is not None and not PyBytes_CheckExact(result) and type(result) is not list and (
-                    hasattr(result, "close")):
-                result.close()
-        except BaseException as error:
-            self._failed(error)
-        if self.exchange.body is not None:
-            self.exchange.body.close_file()
-        self.exchange.job = None
-        self.environ = None
+            try:
+                result = self.handler.app(self.environ, self)
+                self._respond(result)
+            except BaseException as error:
+                self._failed(error)
+            try:
+                if result is not None and not PyBytes_CheckExact(result) and type(result) is not list and (
+                        hasattr(result, "close")):
+                    result.close()
+            except BaseException as error:
+                self._failed(error)
+        finally:
+            # Whatever went wrong with telling what went wrong, no client waits for ever.
+            if self.exchange.response < RESPONSE_DONE:
+                self.exchange.abort()
+            if self.exchange.body is not None:
+                self.exchange.body.close_file()
+            self.exchange.job = None
+            self.environ = None
         return 0
 
     def __call__(self, status, headers=None, exc_info=None):
@@ -499,6 +506,8 @@ cdef class WsgiCall(Job):
         """The app, or what it returned, raised."""
         cdef Exchange exchange = self.exchange
         cdef int status = 500
+        # The log and the error page ask for it, and the next leader may be here before they have.
+        exchange.own_head()
         if isinstance(error, ClientDisconnected) or exchange.gone:
             exchange.abort()
             return 0
