@@ -11,11 +11,11 @@ A route that was slow lately is not called by the leader at all but queued for f
 call when it has nothing else to do (lanes.pyx says which). At most `maximum` calls run at once, by at most one thread
 more than that: the leader goes on reading, timing out and answering while every slot is held.
 
-All bookkeeping happens with the GIL held. Threads sleep and tick without it, on a semaphore of their own.
+All bookkeeping happens with the GIL held, and a slot is taken before anything that may let another thread run. Threads
+sleep and tick without the GIL, on a semaphore of their own.
 """
-from libc.errno cimport EINTR, ETIMEDOUT, errno
+from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from drawbar.exchange.exchange cimport Executor, Job, now_ns
 from drawbar.executors.lanes cimport (
     LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, Slots, next_lane, note_ended, note_quick, note_started)
@@ -40,6 +40,7 @@ cdef extern from "<semaphore.h>" nogil:
     int sem_destroy(sem_t* semaphore)
     int sem_post(sem_t* semaphore)
     int sem_wait(sem_t* semaphore)
+    int sem_trywait(sem_t* semaphore)
     int sem_clockwait(sem_t* semaphore, int clock, const timespec* until)
 
 cdef enum:
@@ -48,6 +49,7 @@ cdef enum:
     IDLE_NS = 30_000_000_000    # a follower idle this long ends, down to the minimum
     ROUTES = 1024               # remembered routes; a power of two
     SLOW_SCORE = 4              # quick runs in a row that make a slow route quick again
+    SPAWN_RETRY_NS = 1_000_000_000  # after the machine refused another thread
     LANE_POLL_MS = 1            # how often the leader looks at the lanes while slow calls wait for the last slot
 
 cdef struct Route:
@@ -65,31 +67,43 @@ cdef void _after(timespec* until, uint64_t ns) noexcept nogil:
 
 cdef class _Thread:
     """One thread that takes roles. Its semaphore is what others wake it by."""
-    cdef sem_t* semaphore
+    cdef sem_t semaphore
+    cdef bint posted            # woken, and has not noticed yet: a second wake would be left over
+    cdef bint coming            # counted in `starting`
+    cdef bint asleep            # watches, but not before it is woken
 
     def __cinit__(self):
-        self.semaphore = <sem_t*>calloc(1, sizeof(sem_t))
-        if self.semaphore is NULL:
-            raise MemoryError()
-        sem_init(self.semaphore, 0, 0)
+        sem_init(&self.semaphore, 0, 0)
 
     def __dealloc__(self):
-        if self.semaphore is not NULL:
-            sem_destroy(self.semaphore)
-            free(self.semaphore)
+        sem_destroy(&self.semaphore)
+
+    cdef void wake(self) noexcept:
+        if not self.posted:
+            self.posted = True
+            sem_post(&self.semaphore)
+
+    cdef void noticed(self) noexcept:
+        """It is awake: what woke it, even in the moment it gave up, is spent."""
+        if self.posted:
+            self.posted = False
+            sem_trywait(&self.semaphore)
 
     cdef bint sleep(self, uint64_t ns) noexcept:
         """Until woken, or for so long (0: without end). True when woken."""
         cdef timespec until
-        cdef int result
+        cdef bint woken
         with nogil:
             if ns:
                 _after(&until, ns)
             while True:
-                result = sem_clockwait(self.semaphore, CLOCK_MONOTONIC, &until) if ns else sem_wait(self.semaphore)
-                if result == 0 or errno != EINTR:
+                if (sem_clockwait(&self.semaphore, CLOCK_MONOTONIC, &until) if ns else sem_wait(&self.semaphore)) == 0:
                     break
-        return result == 0
+                if errno != EINTR:
+                    break
+        woken = self.posted
+        self.noticed()
+        return woken
 
 
 cdef class ThreadsExecutor(Executor):
@@ -105,11 +119,11 @@ cdef class ThreadsExecutor(Executor):
     cdef volatile bint calling          # the leader is inside a call
     cdef uint32_t call_route
     cdef _Thread watcher
-    cdef bint watcher_asleep
     cdef list idle                      # followers asleep; the last one slept least
     cdef object quick
     cdef object slow
     cdef int starting                   # threads woken or made for a call and not there yet
+    cdef uint64_t spawn_after_ns        # the machine refused a thread: not before
     cdef Route routes[ROUTES]
 
     def __init__(self, Reactor reactor, int minimum, int maximum):
@@ -142,16 +156,16 @@ cdef class ThreadsExecutor(Executor):
         cdef uint64_t epoch = self.epoch
         if self.routes[route].score > 0:
             self.slow.append(job)
-            self._staff()
+            self._staff(False)
             return TURN_KEPT
         if self.slots.running >= self.maximum or self.quick:
             note_quick(&self.slots, now_ns())
             self.quick.append(job)
-            self._staff()
+            self._staff(False)
             return TURN_KEPT
-        if self.watcher is None or self.watcher_asleep:
-            self._need_watcher()
         self.slots.running += 1
+        if self.watcher is None or self.watcher.asleep:
+            self._need_watcher()
         self.call_number += 1
         self.call_route = route
         self.calling = True
@@ -162,74 +176,85 @@ cdef class ThreadsExecutor(Executor):
         self.slots.running -= 1
         if self.epoch != epoch:
             self.slots.running_slow -= 1
+            self._tell_drained()
             return TURN_LOST
         self.calling = False
         if self.slow:
             note_quick(&self.slots, now_ns())
-            self._staff()
+            self._staff(False)
         return TURN_KEPT
 
     # -- staffing
 
-    cdef int _staff(self) except -1:
-        """Sees that as many threads are on their way as there are calls that may start."""
+    cdef int _staff(self, bint watch) except -1:
+        """Sees that as many threads are on their way as there are calls that may start, and one more that will `watch`."""
         cdef Slots plan = self.slots
         cdef int quick = <int>len(self.quick)
         cdef int slow = <int>len(self.slow)
-        cdef int coming = self.starting
+        cdef int needed = 1 if watch else 0
         cdef uint64_t now = now_ns()
         cdef Lane lane
         while True:
             lane = next_lane(&plan, quick, slow, now)
             if lane == LANE_NONE:
-                return 0
+                break
             note_started(&plan, lane, 0)
             if lane == LANE_QUICK:
                 quick -= 1
             else:
                 slow -= 1
-            if coming > 0:
-                coming -= 1
-            elif not self._wake_one():
-                return 0
+            needed += 1
+        # Counted first: starting a thread lets it run, and it may be at its call when we go on.
+        for _ in range(needed - self.starting):
+            if not self._wake_one():
+                break
+        return 0
 
     cdef bint _wake_one(self) except *:
         """Wakes or makes a follower. False when all there may be are at work."""
         cdef _Thread thread
         if self.idle:
             thread = self.idle.pop()
-        elif self.watcher is not None and self.threads > self.maximum:
+        elif self.threads <= self.maximum and self._spawn():
+            return True
+        elif self.watcher is not None:
             # Every other thread is in a call: the watcher has nobody left to relieve but by pulling itself.
             thread = self.watcher
             self.watcher = None
-        elif self.threads <= self.maximum:
-            self.starting += 1
-            self._spawn()
-            return True
         else:
             return False
+        thread.coming = True
         self.starting += 1
-        sem_post(thread.semaphore)
+        thread.wake()
         return True
 
-    cdef int _spawn(self) except -1:
+    cdef bint _spawn(self) except *:
+        """Makes a follower. False when the machine refuses: then those that are there must do."""
+        cdef _Thread thread
+        if now_ns() < self.spawn_after_ns:
+            return False
+        thread = _Thread()
+        thread.coming = True
+        self.starting += 1
         self.threads += 1
         try:
-            threading.Thread(target=self._follow, name=f"drawbar-{self.threads}", daemon=True).start()
-        except BaseException:
+            threading.Thread(target=self._follow, args=(thread,), name=f"drawbar-{self.threads}", daemon=True).start()
+        except Exception as error:
             self.threads -= 1
             self.starting -= 1
-            raise
-        return 0
+            self.spawn_after_ns = now_ns() + <uint64_t>SPAWN_RETRY_NS
+            self.reactor.report(error)
+            return False
+        return True
 
     cdef int _need_watcher(self) except -1:
         """Before the leader calls an app itself: somebody must be able to relieve it."""
         if self.watcher is not None:
-            self.watcher_asleep = False
-            sem_post(self.watcher.semaphore)
-        elif self.starting == 0 and (self.idle or self.threads <= self.maximum):
-            # A thread that finds no call to run becomes the watcher.
-            self._wake_one()
+            self.watcher.asleep = False
+            self.watcher.wake()
+        else:
+            # A thread that finds no call to run becomes the watcher. One that is coming may find a call.
+            self._staff(True)
         return 0
 
     # -- roles
@@ -241,19 +266,24 @@ cdef class ThreadsExecutor(Executor):
         self.threads -= 1
         self._wake_all()
 
-    def _follow(self):
+    def _follow(self, _Thread thread):
         """Takes roles on a thread made for a call."""
-        self.starting -= 1
-        try:
-            self._roles(_Thread(), True)
-        except BaseException as error:
-            self.reactor.report(error)
-        finally:
-            self.threads -= 1
+        while True:
+            try:
+                self._roles(thread, True)
+                break
+            except BaseException as error:
+                # It may have led, and the others sleep: somebody must go on.
+                self.reactor.report(error)
+        self.threads -= 1
 
     cdef int _roles(self, _Thread thread, bint may_end) except -1:
         cdef Lane lane
         while not self.reactor.stopped:
+            if thread.coming:
+                thread.coming = False
+                self.starting -= 1
+            thread.noticed()
             if not self.led:
                 self._lead()
                 continue
@@ -282,7 +312,7 @@ cdef class ThreadsExecutor(Executor):
                 if reactor.turn(timeout) == TURN_LOST or self.epoch != epoch:
                     return 0
                 if self.slow or self.quick:
-                    self._staff()
+                    self._staff(False)
                 if reactor.draining and reactor.connections == 0 and self.slots.running == 0:
                     reactor.stop()
         finally:
@@ -311,9 +341,13 @@ cdef class ThreadsExecutor(Executor):
             known.score = SLOW_SCORE
         elif known.score > 0:
             known.score -= 1
+        self._tell_drained()
+        return 0
+
+    cdef void _tell_drained(self) noexcept:
+        """After a call away from the leader: it may wait for nothing but this call."""
         if self.reactor.draining and self.slots.running == 0:
             self.reactor.wake()
-        return 0
 
     cdef int _watch(self, _Thread thread) except -1:
         """Looks once a tick whether the leader is held up; returns when it leads no more or this thread is needed."""
@@ -325,15 +359,15 @@ cdef class ThreadsExecutor(Executor):
         try:
             while not self.reactor.stopped and self.watcher is thread:
                 if quiet >= QUIET_TICKS and not self.calling:
-                    self.watcher_asleep = True
+                    thread.asleep = True
                     thread.sleep(0)
-                    self.watcher_asleep = False
+                    thread.asleep = False
                     quiet = 0
                     seen = self.call_number
                     continue
                 with nogil:
                     while True:
-                        woken = self._tick(thread.semaphore)
+                        woken = self._tick(&thread.semaphore)
                         number = self.call_number
                         held = self.calling and number == seen
                         if woken or held:
@@ -342,15 +376,13 @@ cdef class ThreadsExecutor(Executor):
                         seen = number
                         if quiet >= QUIET_TICKS:
                             break
+                thread.noticed()
                 if held and self.calling and self.call_number == seen and self.watcher is thread:
                     self._relieve()
                     return 0
         finally:
             if self.watcher is thread:
                 self.watcher = None
-            elif self.starting > 0:
-                # Woken to pull a call.
-                self.starting -= 1
         return 0
 
     cdef bint _tick(self, sem_t* semaphore) noexcept nogil:
@@ -361,6 +393,7 @@ cdef class ThreadsExecutor(Executor):
     cdef int _relieve(self) except -1:
         """Takes the lead from the thread inside a long call."""
         cdef Source source = self.reactor.current
+        # Nothing here or in on_relieved() lets another thread run before the head is copied.
         self.routes[self.call_route].score = SLOW_SCORE
         self.slots.running_slow += 1
         self.epoch += 1
@@ -368,29 +401,28 @@ cdef class ThreadsExecutor(Executor):
         self.led = False
         self.reactor.current = None
         if source is not None:
-            source.on_relieved()
+            try:
+                source.on_relieved()
+            except Exception as error:
+                self.reactor.report(error)
+                source.on_failed()
         return 0
 
     cdef bint _rest(self, _Thread thread, bint may_end) except *:
         """Sleeps until needed. False when this thread is one too many."""
+        cdef bint woken
         self.idle.append(thread)
-        if thread.sleep(<uint64_t>IDLE_NS if may_end else 0):
-            if self.starting > 0:
-                self.starting -= 1
-            return True
-        if thread not in self.idle:
-            # Woken in the moment it gave up.
-            thread.sleep(0)
-            self.starting -= 1
-            return True
-        self.idle.remove(thread)
-        return self.threads <= self.minimum + 1
+        woken = thread.sleep(<uint64_t>IDLE_NS if may_end else 0)
+        if thread in self.idle:
+            # Not by somebody who needs it: the time is over, or the reactor has stopped.
+            self.idle.remove(thread)
+        return woken or self.threads <= self.minimum + 1
 
     cdef int _wake_all(self) except -1:
         """The reactor has stopped: nobody sleeps on."""
         cdef _Thread thread
         for thread in self.idle:
-            sem_post(thread.semaphore)
+            thread.wake()
         if self.watcher is not None:
-            sem_post(self.watcher.semaphore)
+            self.watcher.wake()
         return 0
