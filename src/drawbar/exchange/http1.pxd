@@ -21,3 +21,4 @@ cdef class Http1Connection(Http1Ending):
     cdef int _pull_once(self, char* room) except -1
     cdef Turn _read_running(self) except *
     cdef Turn _no_bytes(self, ssize_t n) except *
+    cdef Turn _end_behind_requests(self) except *
