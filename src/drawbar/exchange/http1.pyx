@@ -99,8 +99,6 @@ cdef class Http1Connection(Http1Ending):
         if n == -2 or self.state == H1_HEAD or self.state == H1_DISCARD:
             if n == 0 and self.more_input and self.partial is NULL:
                 return self._end_behind_requests()
-            if n == 0 and self.more_input and self.partial is NULL:
-                return self._end_behind_requests()
             # RFC 9112 section 8: an incomplete head is nobody's request.
             if n == 0 and self.output.head is not NULL:
                 self.half_closed = True
@@ -114,16 +112,6 @@ cdef class Http1Connection(Http1Ending):
         self.want(False)
         self._refuse(400, b"the client closed before the end of the body", b"")
         return TURN_KEPT
-
-    cdef Turn _end_behind_requests(self) except *:
-        """The client's stream ended, and requests that came before are still to be taken by on_resume()."""
-        cdef Turn turn
-        self.half_closed = True
-        self.want(False)
-        turn = self.on_resume()
-        if turn == TURN_KEPT and self.state == H1_DISCARD:
-            self.close()
-        return turn
 
     cdef Turn _end_behind_requests(self) except *:
         """The client's stream ended, and requests that came before are still to be taken by on_resume()."""
