@@ -24,6 +24,7 @@ from drawbar.wire.tables cimport (
 
 import os
 import stat
+from asyncio import CancelledError
 
 from drawbar.exchange.errors import AppError, BodyError, ClientDisconnected
 
@@ -250,7 +251,9 @@ cdef class AsgiCall(Job):
             await self.handler.app(self.scope, self.receive, self.send)
         except BaseException as error:
             self._ended(error)
-            if not isinstance(error, Exception):
+            # Cancelling and closing end a coroutine by rule. Any other BaseException, sys.exit() first of all, would
+            # end the loop, and with it every exchange of the worker: it ends the app's own call and no more.
+            if isinstance(error, (CancelledError, GeneratorExit)):
                 raise
         else:
             self._ended(None)
@@ -341,7 +344,10 @@ cdef class AsgiCall(Job):
         cdef str kind
         cdef Exchange exchange = self.exchange
         if not isinstance(message, dict):
-            message = dict(message)
+            try:
+                message = dict(message)
+            except (TypeError, ValueError):
+                raise AppError(f"an event must be a dict, not {type(message).__name__}") from None
         kind = message.get("type")
         if kind == "http.response.body":
             return self._body(message)
@@ -477,7 +483,11 @@ cdef class AsgiCall(Job):
 cdef int _put_headers(Exchange exchange, object headers) except -1:
     """Header fields of an event: an iterable of (bytes, bytes)."""
     cdef object name, value
+    if headers is None or isinstance(headers, (str, bytes)):
+        raise AppError(f"headers must be an iterable of (name, value) pairs, not {type(headers).__name__}")
     for pair in headers:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise AppError(f"a header must be a (name, value) pair, not {pair!r}")
         name, value = pair
         if type(name) is not bytes or type(value) is not bytes:
             if not isinstance(name, (bytes, bytearray)) or not isinstance(value, (bytes, bytearray)):

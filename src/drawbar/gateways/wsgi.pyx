@@ -454,7 +454,9 @@ cdef class WsgiCall(Job):
             if exchange.response == RESPONSE_STAGED and exchange.declared < 0:
                 total = 0
                 for item in result:
-                    total += len(item)
+                    if not isinstance(item, bytes):
+                        raise AppError(f"the body must be bytes, not {type(item).__name__}")
+                    total += PyBytes_GET_SIZE(item)
                 # An empty list for HEAD or 304 does not say that a GET would get nothing.
                 if total > 0 or not exchange.no_body:
                     exchange.declared = total
@@ -467,6 +469,8 @@ cdef class WsgiCall(Job):
         else:
             # Its close() is called after the response, and may raise: the log then needs the request.
             exchange.own_head()
+            if not hasattr(result, "__iter__") and not hasattr(result, "__getitem__"):
+                raise AppError(f"the application returned {type(result).__name__} instead of an iterable of bytes")
             if isinstance(result, FileWrapper) and exchange.response != RESPONSE_NONE and self._send_file(result):
                 return 0
         for item in result:
