@@ -141,8 +141,8 @@ cdef class Http1Ending(Http1Link):
         """Ends a response so that its client sees it is not whole."""
         cdef linger reset
         self.exchange = None
-        if exchange.response == RESPONSE_ABORTED and not exchange.chunked and exchange.declared < 0:
-            # Only a reset tells the end of a body that ends by closing from its middle.
+        if not exchange.chunked and (exchange.declared < 0 or exchange.written >= exchange.declared):
+            # Only a reset tells a body that ends by closing, or had all it declared, from one that is whole.
             reset.l_onoff = 1
             reset.l_linger = 0
             setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
