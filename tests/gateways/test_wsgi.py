@@ -363,9 +363,9 @@ def test_write_takes_bytes_only() -> None:
         ("text", "returned a str instead of an iterable of bytes"),
         (["text"], "the body must be bytes, not str"),
         (["a", "b"], "the body must be bytes, not str"),
-        ([b"a", 5], "int"),
+        ([b"a", 5], "the body must be bytes, not int"),
         ([bytearray(b"a")], "the body must be bytes, not bytearray"),
-        (5, "not iterable"),
+        (5, "returned int instead of an iterable of bytes"),
     ],
 )
 def test_a_wrong_body_is_told_what_is_wrong(result: Any, told: str) -> None:
