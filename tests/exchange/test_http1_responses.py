@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawbar.net.inspect import connections
 
+from drawbar.net.inspect import connections
 from tests.support.inprocess import Client, Site
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"

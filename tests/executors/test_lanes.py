@@ -90,7 +90,7 @@ def test_a_slot_stays_free_only_for_a_reason(
     lane = probe.next_lane(quick, slow, NOW + elapsed)
     full = probe.running == maximum
     kept = maximum > 1 and probe.running_slow >= maximum - 1 and elapsed < QUICK_REST
-    assert (lane == NONE) == (full or not quick and (not slow or kept))
+    assert (lane == NONE) == (full or (not quick and (not slow or kept)))
     assert lane != QUICK or quick
     assert lane != SLOW or (slow and not quick)
 

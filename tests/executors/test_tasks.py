@@ -6,6 +6,7 @@ import sys
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_running_holds_calls_until_they_end() -> None:
         async def call(gate: asyncio.Future[None]) -> None:
             await gate
 
-        submit(executor, ProbeJob(lambda gate=released: call(gate)))
+        submit(executor, ProbeJob(partial(call, released)))
         del released
         await asyncio.sleep(0)
         # Nothing else refers to the task: the loop holds it weakly.

@@ -16,10 +16,9 @@ from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.policy import Policy
 from drawbar.executors.tasks import TasksExecutor
 from drawbar.gateways.asgi import AsgiHandler
+from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
-
-from drawbar.gateways.websocket import WebSocketGateway
 from tests.support.raw import RawClient
 from tests.support.server import PATIENCE_S
 
@@ -97,6 +96,11 @@ class AsgiServer:
             return call()
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(PATIENCE_S)
+
+    def take_turns(self) -> None:
+        """So many at once that the server reads whatever it is willing to. For `do`."""
+        for _ in range(200):
+            self.reactor.drain_ready()
 
     def _serve(self) -> None:
         with asyncio.Runner() as runner:

@@ -114,6 +114,8 @@ class Threaded:
             self.drain()
             self.join()
             assert self.errors == []
+            # A gate that gave up raises inside the application.
+            assert [failure for failure in self.failed if isinstance(failure, AssertionError)] == []
         else:
             self.reactor.stop()
             self.thread.join(PATIENCE_S)

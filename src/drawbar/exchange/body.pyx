@@ -4,7 +4,6 @@
 Up to `memory_limit` bytes stay in memory; a longer body moves to a file without a name, whole. A store is used in one
 of two ways: filled to its end and then opened as a file, or taken from piece by piece while it fills.
 """
-from libc.stdint cimport int64_t
 from libc.string cimport memmove
 from posix.unistd cimport close
 from drawbar.net.spill cimport spill_open, spill_write

@@ -1,6 +1,6 @@
 """What can go wrong between a client and an application, split by whose fault it is.
 
-Nothing here is raised for a client's malformed bytes: the codec refuses those with a status before there is an exchange.
+Nothing here is raised for a client's malformed bytes: the codec refuses those with a status before an exchange exists.
 """
 
 from __future__ import annotations

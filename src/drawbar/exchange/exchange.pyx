@@ -9,13 +9,13 @@ A request's head is only borrowed from the connection's buffer. Whoever needs it
 an app may have run, calls own_head() first.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-from drawbar.net.reactor cimport TURN_KEPT, Turn
-from drawbar.wire.head cimport FLAG_KEEP_ALIVE, Field, Head, MAX_FIELDS
-from drawbar.wire.tables cimport KNOWN_NONE, same_name
+from drawbar.net.reactor cimport Turn
+from drawbar.wire.head cimport Field, Head, MAX_FIELDS
+from drawbar.wire.tables cimport same_name
 
 from drawbar.exchange.forwarded import Client
 

@@ -10,7 +10,7 @@ is in `input`, and after it returned only the connection's own fields are looked
 looks at nothing any more: on_relieved() let go of the connection for it, and another frame may have it by then.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
@@ -23,8 +23,8 @@ from drawbar.net.connection cimport Connection
 from drawbar.net.reactor cimport Reactor, SCRATCH_BYTES, TURN_KEPT, TURN_LOST, Turn
 from drawbar.wire.body cimport BODY_DATA, BODY_END, BODY_NEED, BODY_NONE, BodyEvent, body_next, body_of_request
 from drawbar.wire.head cimport (
-    FLAG_EXPECT_CONTINUE, FLAG_KEEP_ALIVE, Field, HEAD_DONE, HEAD_PARTIAL, HEAD_REFUSED, Head, MAX_FIELDS, Progress,
-    head_reset, parse_request_head)
+    FLAG_EXPECT_CONTINUE, FLAG_KEEP_ALIVE, Field, HEAD_DONE, HEAD_REFUSED, Head, MAX_FIELDS, Progress, head_reset,
+    parse_request_head)
 from drawbar.wire.tables cimport METHOD_CONNECT
 from drawbar.wire.writer cimport Buffer, buffer_put, buffer_reserve
 

@@ -11,7 +11,7 @@ cdef enum:
     DISCARD_BYTES = 262_144         # of a body its app did not want, read to keep the connection; past it: closed
     LINGER_BYTES = 4_194_304        # read after the last response so that no reset overtakes it; past it: closed
     DRAIN_IDLE_MS = 500             # an idle connection's last chance for a request when the server stops
-    DRAIN_LINGER_MS = 500           # then: a request on its way when our FIN went out is still read, so that it meets no reset
+    DRAIN_LINGER_MS = 500           # then: a request that was on its way when our FIN went out meets no reset
 
 cdef enum State:
     H1_HEAD                     # between requests, or inside a head

@@ -8,13 +8,12 @@ A response never waits for its client: what the socket does not take is queued, 
 queue is empty.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from drawbar.exchange.body cimport BodyStore
-from drawbar.exchange.exchange cimport Handler, Job, RESPONSE_ABORTED, RESPONSE_DONE, now_ns
+from drawbar.exchange.exchange cimport Handler, RESPONSE_ABORTED, RESPONSE_DONE, now_ns
 from drawbar.exchange.http1_response cimport Http1Exchange, Http1Link
 from drawbar.exchange.policy cimport Policy
-from drawbar.net.connection cimport Connection
 from drawbar.net.listener cimport Connector
 from drawbar.net.output cimport output_bytes
 from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES
@@ -24,7 +23,7 @@ from drawbar.wire.tables cimport KNOWN_FORWARDED, KNOWN_X_FORWARDED_FOR, reason_
 from drawbar.wire.writer cimport Buffer, buffer_free, buffer_put
 
 from drawbar.exchange.errors import BodyError
-from drawbar.exchange.forwarded import Client, client_of
+from drawbar.exchange.forwarded import Client, client_of as client_behind
 
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -326,7 +325,7 @@ cdef class Http1Ending(Http1Link):
                     exchange.base[field.value:field.value + field.value_size].decode("latin-1"))
         if not fields or not self.is_trusted():
             return Client(peer, self.site.scheme, None, None, None)
-        return client_of(peer, self.site.scheme, self.site.policy.proxies, fields)
+        return client_behind(peer, self.site.scheme, self.site.policy.proxies, fields)
 
     cdef tuple server_name(self):
         return self.site.server

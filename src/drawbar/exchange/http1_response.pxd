@@ -41,5 +41,6 @@ cdef class Http1Exchange(Exchange):
     cdef int _declare(self, const char* value, size_t size) except -1
     cdef int _write_none(self, size_t size, bint last) except -1
     cdef int _short(self, int64_t got) except -1
-    cdef int _hop_by_hop(self, int known, const char* name, size_t name_size, const char* value, size_t value_size) except -1
+    cdef int _hop_by_hop(
+        self, int known, const char* name, size_t name_size, const char* value, size_t value_size) except -1
     cdef int send_continue(self) except -1

@@ -8,7 +8,7 @@ out. What an app says about framing is checked against what it does, and never s
 The head is written into a block of its own as the app names its fields, so a mistake is an exception at the line that
 made it, and a whole small response leaves as one block with one system call.
 """
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from libc.stddef cimport size_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
@@ -24,7 +24,7 @@ from drawbar.wire.tables cimport (
     KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_DATE, KNOWN_KEEP_ALIVE, KNOWN_NONE, KNOWN_PROXY_CONNECTION,
     KNOWN_SERVER, KNOWN_TE, KNOWN_TRAILER, KNOWN_TRANSFER_ENCODING, KNOWN_UPGRADE, METHOD_HEAD, known_name, name_hash)
 from drawbar.wire.writer cimport (
-    CHUNK_SIZE_ROOM, buffer_put, format_chunk_size, put_content_length, put_field, put_literal, put_status_line)
+    CHUNK_SIZE_ROOM, format_chunk_size, put_content_length, put_field, put_literal, put_status_line)
 
 from drawbar.exchange.errors import AppError, ClientDisconnected
 
@@ -282,7 +282,7 @@ cdef class Http1Exchange(Exchange):
     # -- response body
 
     cdef int write(self, object owner, const char* data, size_t size, bint last) except -1:
-        """Sends bytes of the body; `last` when there are no more. `owner` keeps them alive, or None: they are copied."""
+        """Sends bytes of the body; `last` when they are the last. `owner` keeps them alive; without one: copied."""
         cdef Item* item
         cdef Http1Link link = self.link
         cdef char chunk[CHUNK_SIZE_ROOM]

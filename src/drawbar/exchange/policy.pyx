@@ -73,8 +73,9 @@ cdef class Policy:
         self.on_app_error = on_app_error
         self.proxies = proxies
         if proxies is not None:
-            for name in proxies.fields:
-                self.believed |= <uint32_t>1 << <int>known_name(name.encode(), len(name), name_hash(name.encode(), len(name)))
+            for field in proxies.fields:
+                name = field.encode()
+                self.believed |= <uint32_t>1 << <int>known_name(name, len(name), name_hash(name, len(name)))
         if len(server_header) > 64:
             raise ValueError("the Server header is at most 64 characters long")
         self.server_header = f"Server: {server_header}\r\n".encode("ascii") if server_header else b""

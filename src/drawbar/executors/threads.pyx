@@ -17,8 +17,7 @@ sleep and tick without the GIL, on a semaphore of their own.
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from drawbar.exchange.exchange cimport Executor, Job, now_ns
-from drawbar.executors.lanes cimport (
-    LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, Slots, next_lane, note_ended, note_quick, note_started)
+from drawbar.executors.lanes cimport LANE_NONE, LANE_QUICK, Lane, Slots, next_lane, note_ended, note_quick, note_started
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, TURN_LOST, Turn
 
 import threading
@@ -187,7 +186,7 @@ cdef class ThreadsExecutor(Executor):
     # -- staffing
 
     cdef int _staff(self, bint watch) except -1:
-        """Sees that as many threads are on their way as there are calls that may start, and one more that will `watch`."""
+        """Sees that as many threads are on their way as there are calls that may start, and one more to `watch`."""
         cdef Slots plan = self.slots
         cdef int quick = <int>len(self.quick)
         cdef int slow = <int>len(self.slow)

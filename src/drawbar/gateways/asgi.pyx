@@ -9,24 +9,21 @@ side: a client that only half-closes still gets what the app sends. A sent messa
 ClientDisconnected, the OSError of the spec since 2.4.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 from libc.string cimport memchr, memcmp
-from drawbar.exchange.exchange cimport (
-    Exchange, Executor, Handler, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+from drawbar.exchange.exchange cimport Exchange, Executor, Handler, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT
 from drawbar.gateways.keys cimport Key, KeyTable, bytes_pair
 from drawbar.gateways.wsgi cimport unquote
 from drawbar.net.reactor cimport TURN_KEPT, Turn
 from drawbar.wire.head cimport FLAG_UPGRADE, Field, Head, TARGET_ABSOLUTE
 from drawbar.wire.tables cimport (
-    KNOWN_FORWARDED, KNOWN_NONE, KNOWN_PROXY, KNOWN_UPGRADE, KNOWN_X_FORWARDED_FOR, METHOD_GET, known_name, name_hash,
-    same_name)
+    KNOWN_FORWARDED, KNOWN_NONE, KNOWN_PROXY, KNOWN_UPGRADE, METHOD_GET, known_name, name_hash, same_name)
 
 import os
 import stat
 from asyncio import CancelledError
 
-from drawbar.exchange.errors import AppError, BodyError, ClientDisconnected
+from drawbar.exchange.errors import AppError, ClientDisconnected
 
 # Most of one message: enough for one read of the socket.
 cdef enum:
@@ -174,7 +171,8 @@ cdef class AsgiHandler(Handler):
             "server": exchange.server(),
             "client": address,
             "scheme": scheme,
-            "method": METHOD_NAMES[head.method_id] or base[head.method:head.method + head.method_size].decode("latin-1"),
+            "method": (METHOD_NAMES[head.method_id]
+                       or base[head.method:head.method + head.method_size].decode("latin-1")),
             "root_path": prefix,
             "path": path,
             "raw_path": self.last_path_bytes,
@@ -598,7 +596,7 @@ cdef class Upgrade(Job):
             self.exchange.policy.on_app_error(self.exchange, error)
 
     def finished(self):
-        """The coroutine is at its end: lets go of the exchange's callbacks, and of the connection if it still has it."""
+        """The coroutine is at its end: lets go of the exchange, and of the connection if it still has it."""
         self.exchange.abort()
         self.exchange.job = None
         self.on_data = self.on_drained = self.on_disconnected = self.on_draining = None

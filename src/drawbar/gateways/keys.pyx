@@ -7,7 +7,7 @@ make it hold is bounded by KEY_LIMIT and VALUE_BYTES.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t
 from libc.string cimport memcmp, memset
 from drawbar.wire.head cimport Field

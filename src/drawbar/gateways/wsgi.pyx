@@ -9,9 +9,8 @@ An environ is a copy of one base dictionary plus what this request brings. Heade
 objects (keys.pyx); nothing is looked up twice.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 from libc.stdint cimport int64_t, uint32_t
@@ -22,8 +21,7 @@ from drawbar.gateways.keys cimport Key, KeyTable, text_value
 from drawbar.net.reactor cimport Turn
 from drawbar.wire.head cimport Field, Head, TARGET_ABSOLUTE
 from drawbar.wire.tables cimport (
-    KNOWN_CONTENT_LENGTH, KNOWN_CONTENT_TYPE, KNOWN_FORWARDED, KNOWN_PROXY, KNOWN_X_FORWARDED_FOR, KNOWN_X_FORWARDED_HOST,
-    clean_value)
+    KNOWN_FORWARDED, KNOWN_PROXY, KNOWN_X_FORWARDED_FOR, KNOWN_X_FORWARDED_HOST, clean_value)
 
 import sys
 
@@ -444,7 +442,7 @@ cdef class WsgiCall(Job):
 
     cdef int _respond(self, object result) except -1:
         cdef object item
-        cdef Py_ssize_t i, n
+        cdef Py_ssize_t n
         cdef int64_t total
         cdef Exchange exchange = self.exchange
         if type(result) is list or type(result) is tuple:

@@ -6,7 +6,7 @@ close() drops it. Any thread that works for a connection may write to it, with t
 """
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
-from posix.unistd cimport close
+from posix.unistd cimport close as close_descriptor
 from drawbar.net.addresses cimport host_name
 from drawbar.net.output cimport FLUSH_BLOCKED, FLUSH_BROKEN, FLUSH_DONE, Flushed, output_clear, output_flush
 from drawbar.net.reactor cimport (
@@ -49,7 +49,7 @@ cdef class Connection(Source):
         if self.reactor is not None:
             output_clear(&self.output, &self.reactor.pool)
         if not self.closed and self.fd >= 0:
-            close(self.fd)
+            close_descriptor(self.fd)
 
     cdef int start(self, uint32_t events) except -1:
         return self.reactor.add(self, events)
@@ -127,7 +127,7 @@ cdef class Connection(Source):
             ready = poll(&entry, 1, <int>timeout_ms if timeout_ms else -1)
         self.pollers -= 1
         if self.closed and self.pollers == 0:
-            close(self.fd)
+            close_descriptor(self.fd)
         return ready != 0
 
     cdef Flushed flush(self) except *:
@@ -206,7 +206,7 @@ cdef class Connection(Source):
         if self.pollers:
             shutdown(fd, SHUT_RDWR)
         else:
-            close(fd)
+            close_descriptor(fd)
         reactor.connection_closed()
 
     cdef void drop_output(self) noexcept:

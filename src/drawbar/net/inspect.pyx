@@ -4,13 +4,12 @@
 Nothing that serves imports this. A probe adds no behaviour of its own: it calls the function under test and shows what
 came of it.
 """
-from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
 from drawbar.net.output cimport output_bytes, output_file, output_spill
 from drawbar.net.connection cimport Connection
 from drawbar.net.listener cimport Connector
-from drawbar.net.reactor cimport EPOLLIN, EPOLLOUT, Reactor, Source, TURN_KEPT, Turn
+from drawbar.net.reactor cimport EPOLLIN, EPOLLOUT, Reactor, TURN_KEPT, Turn
 from drawbar.net.timers cimport Timer, Wheel, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set
 
 # Raw names of what tests compare with.

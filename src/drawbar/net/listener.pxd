@@ -15,4 +15,3 @@ cdef class Listener(Source):
     cdef Connector connector
     cdef object socket
     cdef int _out_of(self, int code) except -1
-

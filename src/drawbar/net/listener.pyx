@@ -49,9 +49,9 @@ cdef class Listener(Source):
     cdef Turn on_events(self, uint32_t events) except *:
         cdef sockaddr_storage address
         cdef socklen_t size
-        cdef int fd, n
+        cdef int fd
         cdef Connection connection
-        for n in range(ACCEPT_BATCH):
+        for _ in range(ACCEPT_BATCH):
             if not self.reactor.accepting:
                 return TURN_KEPT
             size = sizeof(address)

@@ -18,7 +18,7 @@ cdef enum Flushed:
 cdef enum ItemKind:
     ITEM_BLOCK                  # `block` holds the bytes
     ITEM_BORROWED               # `owner` keeps `data` alive
-    ITEM_FILE                   # `left` bytes of `fd` from `offset` on; `owner` keeps the descriptor open, or it is ours
+    ITEM_FILE                   # `left` bytes of `fd` from `offset` on; `owner` keeps it open, or it is ours
     ITEM_SPILL                  # the same for the spill file, which grows while it is the last item
 
 cdef struct Item:

@@ -9,10 +9,10 @@ Sockets never block here, so the GIL is kept around send(2): releasing it costs 
 that must win it back from a computing application waits a whole switch interval (docs/decisions/0002).
 """
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.errno cimport EAGAIN, EINTR, EIO, errno
-from libc.stdint cimport int64_t, uint8_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.unistd cimport close
 from drawbar.net.spill cimport spill_open, spill_write

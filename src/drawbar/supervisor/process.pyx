@@ -53,7 +53,7 @@ def end_with_parent(double grace_s):
 
 
 def give_back_memory():
-    """Returns the free pages inside the heap to the system (malloc_trim(3)): what importing left, before it is shared."""
+    """Returns free pages inside the heap to the system (malloc_trim(3)): what importing left, before it is shared."""
     malloc_trim(0)
 
 
