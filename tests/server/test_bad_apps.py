@@ -15,7 +15,7 @@ WSGI_EARLY = {
     "raises_after_start": "ValueError: broken behind start_response",
     "raises_base_exception": "KeyboardInterrupt: not yours",
     "exits": "SystemExit: 3",
-    "generator_raises_first": "ValueError: broken before a byte",
+    "generator_raises_first": "ValueError: invalid literal for int() with base 10: 'broken before a byte'",
     "recurses": "RecursionError: maximum recursion depth exceeded",
     "no_memory": "MemoryError",
     "no_start": "AppError: a body before start_response was called",
