@@ -30,6 +30,7 @@ cdef class AsgiCall(Job):
     cdef AsgiHandler handler
     cdef Exchange exchange
     cdef dict scope
+    cdef bint answered                  # by us, as the body went bad: what the app still says has no reader
     cdef bint asked                     # the app got the (end of the) body
     cdef bint wants_trailers
     cdef list waiters                   # futures of receive() and send()

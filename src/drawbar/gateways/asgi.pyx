@@ -263,6 +263,7 @@ cdef class AsgiCall(Job):
         if exchange.body is not None and exchange.body.error is not None and not exchange.gone and (
                 exchange.response == RESPONSE_NONE):
             # The rest of the request will not come, so this is the answer, whatever the app makes of it.
+            self.answered = True
             _answer_bad_body(exchange)
         return self._wake()
 
@@ -341,6 +342,8 @@ cdef class AsgiCall(Job):
         """Takes one event of the app; finished at once unless the client is too slow for it."""
         cdef str kind
         cdef Exchange exchange = self.exchange
+        if self.answered:
+            raise ClientDisconnected("the client broke its request off")
         if not isinstance(message, dict):
             try:
                 message = dict(message)
@@ -466,7 +469,7 @@ cdef class AsgiCall(Job):
                                      b"text/html; charset=utf-8" if page else b"text/plain; charset=utf-8")
                 except (AppError, OSError):
                     exchange.abort()
-        elif error is not None and not isinstance(error, ClientDisconnected):
+        elif error is not None and not isinstance(error, ClientDisconnected) and not self.answered:
             self._report(error)
         self._wake()
         exchange.job = None
