@@ -45,6 +45,7 @@ cdef class Http1Ending(Http1Link):
 
     cdef int _keep(self, const char* data, size_t size) except -1
     cdef int _break_off(self, Http1Exchange exchange) except -1
+    cdef void _reset(self) noexcept
     cdef int _body_failed(self, int status, const char* why, bytes offending) except -1
     cdef int _read_linger(self) except -1
     cdef int _lost_client(self) except -1

@@ -138,17 +138,22 @@ cdef class Http1Ending(Http1Link):
 
     cdef int _break_off(self, Http1Exchange exchange) except -1:
         """Ends a response so that its client sees it is not whole."""
-        cdef linger reset
         self.exchange = None
         if not exchange.chunked and (exchange.declared < 0 or exchange.written >= exchange.declared):
             # Only a reset tells a body that ends by closing, or had all it declared, from one that is whole.
-            reset.l_onoff = 1
-            reset.l_linger = 0
-            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
-            self.close()
+            self._reset()
             return 0
         self.lingers = True
         return self._close_politely()
+
+    cdef void _reset(self) noexcept:
+        """Closes by a reset, and has the kernel drop what it holds for the client."""
+        cdef linger reset
+        reset.l_onoff = 1
+        reset.l_linger = 0
+        if not self.closed:
+            setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset))
+        self.close()
 
     cdef int _idle(self) except -1:
         """Everything is answered: waits for the client to take the answers, then for its next request."""
@@ -211,8 +216,12 @@ cdef class Http1Ending(Http1Link):
             return 0
         if self.state == H1_RAW and self.output.head is NULL:
             return 0
-        # A client that reads nothing, or one that does not close.
-        self.close()
+        if self.output.head is not NULL:
+            # A client that reads nothing. Closed without a reset, the kernel would keep megabytes for it for minutes.
+            self._reset()
+        else:
+            # One that does not close.
+            self.close()
         return self._lost_client()
 
     cdef int on_drain(self) except -1:
