@@ -35,12 +35,11 @@ run: $(VENV)/.native
 test: $(VENV)/.native $(VENV)/.test
 	$(VENV)/bin/python -m pytest $(ARGS)
 
+# Each tool has its say, whatever the one before it found. cython-lint looks for pycodestyle on PATH.
 lint: $(VENV)/.native $(VENV)/.test $(VENV)/.lint
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	@# It looks for pycodestyle on PATH.
-	PATH=$(CURDIR)/$(VENV)/bin:$$PATH $(VENV)/bin/cython-lint src
+	@status=0; for tool in 'ruff check .' 'ruff format --check .' mypy 'cython-lint src'; do \
+	    echo "$$tool"; PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $$tool || status=1; \
+	done; exit $$status
 
 # -- the environment: one stamp for each thing installed, so that a second run installs nothing ------------------------
 
@@ -78,16 +77,20 @@ TRACED := $(CURDIR)/$(TRACE)/src/drawbar
 coverage: $(TRACE_VENV)/.ready
 	@rm -rf $(TRACE) && mkdir -p $(TRACE)
 	@tar --exclude='*.so' --exclude=__pycache__ -cf - \
-	    pyproject.toml setup.py README.md LICENSE Makefile src tests examples docs tools | tar -xf - -C $(TRACE)
+	    pyproject.toml setup.py README.md LICENSE Makefile src tests examples benchmarks docs tools | tar -xf - -C $(TRACE)
 	@# First the C alone: the source names in it are made absolute, or a server that changed folder could not be followed.
 	cd $(TRACE) && DRAWBAR_TRACE=1 $(CURDIR)/$(TRACE_VENV)/bin/python $(SETUP) --version >/dev/null
 	@find $(TRACE)/build -name '*.c' -exec sed -i 's|"src/drawbar/|"$(TRACED)/|' {} +
 	cd $(TRACE) && DRAWBAR_TRACE=1 $(CURDIR)/$(TRACE_VENV)/bin/python $(SETUP) build_ext --inplace
 	@# The coverage plugin looks for the C beside its source.
 	@cd $(TRACE)/build/cython && find src -name '*.c' -exec cp {} ../../{} \;
-	cd $(TRACE) && PYTHONPATH=$(CURDIR)/$(TRACE)/src $(CURDIR)/$(TRACE_VENV)/bin/python -m coverage run -m pytest -q $(ARGS)
-	cd $(TRACE) && $(CURDIR)/$(TRACE_VENV)/bin/python -m coverage combine --quiet
-	cd $(TRACE) && $(CURDIR)/$(TRACE_VENV)/bin/python -m coverage report
+	@# By a path file and not by PYTHONPATH: some tests start a server in an environment of their own.
+	@echo $(CURDIR)/$(TRACE)/src >$(TRACE)/drawbar.pth
+	@mv $(TRACE)/drawbar.pth $$($(TRACE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+	@# The table is shown also when tests fail; the status is then theirs.
+	cd $(TRACE) && python=$(CURDIR)/$(TRACE_VENV)/bin/python; \
+	    $$python -m coverage run -m pytest -q $(ARGS); status=$$?; \
+	    $$python -m coverage combine --quiet && $$python -m coverage report && exit $$status
 
 $(TRACE_VENV)/.ready: pyproject.toml
 	$(call require,$(PYTHON))

@@ -37,6 +37,10 @@ def serve(config: Config, listeners: Sequence[socket.socket], slot: int, report:
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     report("ready wsgi")
     tell(f"ready {slot}")
+    return wait_for_stop()
+
+
+def wait_for_stop() -> int:
     tell(f"stopping {signal.Signals(signal.sigwait(STOPPING)).name}")
     return 0
 
@@ -116,7 +120,11 @@ def source(config: Config, listeners: Sequence[socket.socket], slot: int, report
         text = file.read()
     tell("compiling")
     compile(text, "app.py", "exec")
-    return serve(config, listeners, slot, report)
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    # Told before the master hears of it: it stops the former worker at once, and that one's event must come later.
+    tell(f"ready {slot}")
+    report("ready wsgi")
+    return wait_for_stop()
 
 
 def farewell(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
