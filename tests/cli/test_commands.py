@@ -84,6 +84,7 @@ def test_dev_presets_give_way_to_options_only(served: list[Config], directory: P
     assert invoke("dev", "site_a", "--access-log", "off", DRAWBAR_RELOAD="no").exit_code == 7
     (config,) = served
     assert (config.server.workers, config.server.reload, config.app.debug, config.log.access) == (1, True, True, "off")
+    assert config.timeouts.graceful == 3.0
 
 
 def test_check_says_what_it_found(directory: Path) -> None:
@@ -112,6 +113,13 @@ def test_check_of_an_asgi_application() -> None:
     assert lines[:2] == ["application  site_a:main", "interface    ASGI"]
     assert "event loop   asyncio" in lines
     assert "file         none" in lines
+
+
+def test_check_knows_which_event_loop_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "event loop   uvloop" in invoke("check", "site_a:main").stdout.splitlines()
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert "event loop   asyncio" in invoke("check", "site_a:main").stdout.splitlines()
+    assert refusal("check", "site_a:main", "--loop", "uvloop").startswith("app.loop: uvloop is not installed")
 
 
 def test_check_tells_mistakes() -> None:

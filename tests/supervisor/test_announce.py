@@ -6,7 +6,7 @@ import pytest
 
 from drawbar import __version__
 from drawbar.config import AppConfig, Config, ThreadRange
-from drawbar.supervisor.announce import closing_line, duration, serving_line
+from drawbar.supervisor.announce import closing_line, duration, serving_line, stopping_line
 
 TCP = "http://127.0.0.1:8000"
 
@@ -37,6 +37,10 @@ def test_says_what_is_served(app: AppConfig, interface: str, addresses: list[str
 )
 def test_says_a_time(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_says_how_long_stopping_may_take() -> None:
+    assert stopping_line("SIGINT", 30.0) == "SIGINT: stopping, requests in progress have 30 s"
 
 
 def test_says_how_it_ended() -> None:

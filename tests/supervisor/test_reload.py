@@ -1,13 +1,14 @@
 """Reload in development: what is watched, and what becomes of the workers when it changes."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from drawbar.config import AppConfig, Config, ServerConfig
 from drawbar.supervisor.reload import difference, is_skipped, is_source, polled, snapshot, watched_directories
-from tests.supervisor.harness import Serving
+from tests.supervisor.harness import Serving, ends
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,27 @@ def test_a_failed_first_start_waits_for_the_change_that_mends_it(tmp_path: Path)
         (tmp_path / "app.py").write_text("a = 1\n")
         serving.event("ready")
         assert serving.stop() == 0
+
+
+def test_that_a_terminal_ends_the_watcher_too_is_no_news(tmp_path: Path) -> None:
+    with Serving("deaf", cwd=tmp_path, server={"reload": True}, graceful=3600.0) as serving:
+        serving.event("ready")
+        serving.logged("watching for changes")
+        serving.signal(signal.SIGINT)
+        assert serving.logged("SIGINT").endswith("SIGINT: stopping, requests in progress have 3600 s")
+        watcher = child_named("drawbar-reload", serving.process.pid)
+        descriptor = os.pidfd_open(watcher)
+        os.kill(watcher, signal.SIGINT)
+        assert ends(descriptor)
+        serving.signal(signal.SIGTERM)
+        serving.logged("in haste")
+        serving.signal(signal.SIGTERM)
+        assert serving.wait() == 0
+        assert not any("watcher" in line for line in serving.log.rest())
+
+
+def child_named(name: str, parent: int) -> int:
+    """The process id of the only child of `parent` that has this name."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (found,) = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n"]
+    return found

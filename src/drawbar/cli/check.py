@@ -20,7 +20,10 @@ def report(loaded: Loaded) -> Iterator[str]:
     if found.interface == "wsgi":
         yield f"threads      {app.threads}"
     else:
-        yield f"event loop   {app.loop}"
+        # Imported for an ASGI application only: it loads asyncio.
+        from drawbar.supervisor.serve_asgi import loop_name
+
+        yield f"event loop   {loop_name(app.loop)}"
     yield f"file         {loaded.file or 'none'}"
     for item in loaded.changed():
         yield f"setting      {item}"

@@ -16,7 +16,14 @@ from drawbar.cli.program import Program, complain, wants_debug
 from drawbar.config import Config, OperatorError
 from drawbar.config.sources import Loaded, load
 
-DEV_PRESETS = {"server.workers": "1", "server.reload": True, "log.access": "-", "app.debug": True}
+DEV_PRESETS = {
+    "server.workers": "1",
+    "server.reload": True,
+    "log.access": "-",
+    "app.debug": True,
+    # A page that listens to events in some browser tab must not hold up Ctrl-C or a reload.
+    "timeouts.graceful": "3",
+}
 
 
 def load_settings(ctx: click.Context, presets: dict[str, Any] | None = None) -> Loaded:
@@ -82,8 +89,8 @@ def run(ctx: click.Context, /, **_: Any) -> int:
 def dev(ctx: click.Context, /, **_: Any) -> int:
     """Serve the application TARGET while it is being written.
 
-    One worker that restarts when a file changes, an access log on standard output, and a page that shows exceptions:
-    these go before environment and file, options go before them.
+    One worker that restarts when a file changes, an access log on standard output, a page that shows exceptions, and
+    three seconds to stop in: these go before environment and file, options go before them.
     """
     return serve(load_settings(ctx, DEV_PRESETS).config)
 
@@ -97,8 +104,8 @@ def check(ctx: click.Context, /, **_: Any) -> int:
     """
     from drawbar.cli.check import report
 
-    for line in report(load_settings(ctx)):
-        click.echo(line)
+    # A mistake is all there is to say, so nothing is printed before all is known.
+    click.echo("\n".join(report(load_settings(ctx))))
     return 0
 
 

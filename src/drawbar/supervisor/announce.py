@@ -19,6 +19,11 @@ def serving_line(config: Config, interface: str, addresses: Sequence[str], worke
     return f"drawbar {__version__} serving {served} on {', '.join(addresses)}, {number}{threads} (pid {os.getpid()})"
 
 
+def stopping_line(stopped_by: str, graceful_s: float) -> str:
+    """The line of the first request to stop: without it, waiting for requests in progress looks like hanging."""
+    return f"{stopped_by}: stopping, requests in progress have {graceful_s:g} s"
+
+
 def closing_line(stopped_by: str, seconds: float) -> str:
     """The line of the end, when all workers have stopped."""
     return f"drawbar stopped by {stopped_by} after {duration(seconds)}"

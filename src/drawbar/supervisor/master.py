@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from drawbar.config import Config, OperatorError
-from drawbar.supervisor.announce import closing_line, serving_line
+from drawbar.supervisor.announce import closing_line, serving_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, spawn
 from drawbar.supervisor.exits import describe_exit, signal_name
 from drawbar.supervisor.listeners import Listeners
@@ -195,7 +195,7 @@ class Master:
         self._pool.on_stop(self._clock())
         if self._pool.stops == 1:
             self._stopped_by = signal_name(number)
-            self._log.debug(f"{self._stopped_by}: stopping")
+            self._log.info(stopping_line(self._stopped_by, self._config.timeouts.graceful))
         else:
             haste = "in haste" if self._pool.stops == 2 else "at once"
             self._log.info(f"{signal_name(number)} again: stopping {haste}")
@@ -270,7 +270,9 @@ class Master:
                 self._tell_death(worker, self._pool.on_died(worker, self._clock()), status)
             elif self._watcher is not None and pid == self._watcher.pid:
                 self._watcher = None
-                self._log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
+                # A terminal's Ctrl-C ends it with everything else.
+                if self._pool.ending is None:
+                    self._log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
 
     def _tell_death(self, worker: Worker, death: Death, status: int) -> None:
         end = describe_exit(status, by_us=death.expected)

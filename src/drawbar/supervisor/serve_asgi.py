@@ -37,6 +37,11 @@ def loop_factory(wanted: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+def loop_name(wanted: str) -> str:
+    """The loop that "auto" comes to here; raises OperatorError as loop_factory() does."""
+    return "asyncio" if loop_factory(wanted) is None else "uvloop"
+
+
 def serve(site: Site, ready: Callable[[], None]) -> int:
     """Serves until a stop signal and the last answer; returns the exit code."""
     with asyncio.Runner(loop_factory=loop_factory(site.config.app.loop)) as runner:
