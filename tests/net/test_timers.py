@@ -1,9 +1,10 @@
 """The timer wheel against a dictionary of deadlines, which is all it has to be equal to."""
 
 import pytest
-from drawbar.net.inspect import NEVER, WheelProbe
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from drawbar.net.inspect import NEVER, WheelProbe
 
 SLOTS = 512
 TIMERS = 6
