@@ -90,6 +90,11 @@ cdef class Connection(Source):
     cdef int on_broken(self, int error) except -1:
         return 0
 
+    cdef void on_forked(self) noexcept:
+        # Threads that polled it are the parent's.
+        self.pollers = 0
+        self.close()
+
     cdef void on_failed(self) noexcept:
         self.close()
 

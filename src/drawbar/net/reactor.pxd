@@ -36,6 +36,7 @@ cdef class Source:
     cdef int on_timeout(self) except -1
     cdef int on_drain(self) except -1           # the server is stopping
     cdef int on_relieved(self) except -1        # the thread inside a call for it leads no more: others use the reactor
+    cdef void on_forked(self) noexcept          # in a child an app forked: let go, without a word to the peer
     cdef void on_failed(self) noexcept          # raised something nobody handled, or the reactor closes: end
 
 cdef class Reactor:
