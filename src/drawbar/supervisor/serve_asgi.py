@@ -13,6 +13,7 @@ from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
+from drawbar.supervisor.forks import disown_in_children
 from drawbar.supervisor.site import STOP_SIGNALS, Site, server_name
 
 # Between two looks at the connections' deadlines while there are connections.
@@ -63,6 +64,7 @@ class _Server:
         loop = asyncio.get_running_loop()
         state: dict[str, object] = {}
         lifespan = Lifespan(self.site.app.app, self.site.config.app.lifespan, state, self.site.log)
+        disown_in_children(self.reactor, self.site.listeners)
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self.stopping.set)
         starting = asyncio.ensure_future(lifespan.startup())

@@ -14,6 +14,7 @@ from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
+from drawbar.supervisor.forks import disown_in_children
 from drawbar.supervisor.site import STOP_SIGNALS, Site, server_name
 
 
@@ -30,6 +31,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
         executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
         run = executor.run
     _stop_on_signals(site, reactor)
+    disown_in_children(reactor, site.listeners)
     for listener in site.listeners:
         name = server_name(listener)
         handler = WsgiHandler(
