@@ -85,7 +85,9 @@ coverage: $(TRACE_VENV)/.ready
 	@# The coverage plugin looks for the C beside its source.
 	@cd $(TRACE)/build/cython && find src -name '*.c' -exec cp {} ../../{} \;
 	@# By a path file and not by PYTHONPATH: some tests start a server in an environment of their own.
-	@echo $(CURDIR)/$(TRACE)/src >$(TRACE)/drawbar.pth
+	@# Tracing runs Python at each native line, where another thread may take the GIL, which is the lock of the reactor
+	@# (docs/decisions/0002). With a long switch interval it changes hands only where the code itself lets go of it.
+	@printf '%s\n' $(CURDIR)/$(TRACE)/src 'import sys; sys.setswitchinterval(1)' >$(TRACE)/drawbar.pth
 	@mv $(TRACE)/drawbar.pth $$($(TRACE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 	@# The table is shown also when tests fail; the status is then theirs.
 	cd $(TRACE) && python=$(CURDIR)/$(TRACE_VENV)/bin/python; \
