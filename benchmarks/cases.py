@@ -221,7 +221,7 @@ def targets(python: tuple[int, int]) -> list[Target]:
         found += [
             # The high-water mark of a connection's output: what is above it spills to a file.
             Target("Slow reader of 50 MB, memory", case, "drawbar-8", "reader_kb", "<=", 262, "KB"),
-            # A held thread would keep it waiting until readers are done, which is minutes; all cores write files meanwhile.
+            # A held thread would keep it waiting until readers are done: minutes. All cores write files meanwhile.
             Target("Another request beside slow readers", case, "drawbar-8", "answer_ms", "<=", 250, "ms"),
         ]
     return found
