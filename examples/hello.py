@@ -41,7 +41,7 @@ def request_lines(environ: "WSGIEnvironment") -> Iterable[tuple[str, str]]:
     query = f"?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else ""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     yield "Request", f"{environ['REQUEST_METHOD']} {path}{query} {environ['SERVER_PROTOCOL']}"
-    yield "From", environ.get("REMOTE_ADDR", "a Unix socket")
+    yield "From", environ.get("REMOTE_ADDR") or "a Unix socket"
     threads, processes = environ["wsgi.multithread"], environ["wsgi.multiprocess"]
     yield "Served by", f"{'several' if processes else 'one'} process, {'several threads' if threads else 'one thread'}"
     for name, value in sorted(environ.items()):
