@@ -23,6 +23,13 @@ def worker_of(client: RawClient) -> int:
     return int(client.request(PID).body)
 
 
+def sockets_of(pid: int) -> set[str]:
+    """The sockets a process holds, by inode."""
+    directory = f"/proc/{pid}/fd"
+    links = [os.readlink(f"{directory}/{number}") for number in os.listdir(directory)]
+    return {link for link in links if link.startswith("socket:")}
+
+
 def assert_lost(client: RawClient) -> None:
     """The connection ended, without a byte that could pass for an answer."""
     with pytest.raises((EOFError, ConnectionResetError)):
@@ -133,17 +140,16 @@ def test_a_child_that_lives_on_holds_no_connection(shared: Serve, connect: Conne
     client = connect(site)
     client.send(b"GET /leaves_a_child HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     child = int(client.response().body)
-    # The child had a copy of this connection, and of the listener. The end arrives all the same.
-    assert client.read_to_end() == b""
-    assert worker_of(neighbour)
-    descriptors = [os.readlink(f"/proc/{child}/fd/{number}") for number in os.listdir(f"/proc/{child}/fd")]
-    worker = f"/proc/{worker_of(neighbour)}/fd"
-    listener = {os.readlink(f"{worker}/{number}") for number in os.listdir(worker)}
-    shared_sockets = {name for name in descriptors if name.startswith("socket:")} & listener
-    # An event loop's own pair of sockets is all a child may share.
-    assert len(shared_sockets) <= (2 if way == "asyncio" else 0)
-    # Nor does a signal to it reach the worker.
-    os.kill(child, signal.SIGTERM)
+    try:
+        site.log.wait_for(f"child {child} lives")
+        # The child had a copy of this connection. The end arrives all the same.
+        assert client.read_to_end() == b""
+        # An event loop's own pair of sockets is all it may share with the worker.
+        shared_sockets = sockets_of(child) & sockets_of(worker_of(neighbour))
+        assert len(shared_sockets) <= (2 if way == "asyncio" else 0)
+    finally:
+        # Nor does a signal to it reach the worker.
+        os.kill(child, signal.SIGTERM)
     assert worker_of(neighbour)
     assert worker_of(connect(site))
 

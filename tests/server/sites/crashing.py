@@ -51,6 +51,7 @@ def leaves_a_child() -> bytes:
     """The child lives on until a signal ends it."""
     pid = os.fork()
     if pid == 0:
+        print(f"child {os.getpid()} lives", file=sys.stderr, flush=True)
         signal.pause()
         os._exit(0)
     return b"%d" % pid
