@@ -137,7 +137,7 @@ def test_a_variable_that_is_nearly_a_setting_is_a_warning() -> None:
 
 
 def test_usage_mistakes() -> None:
-    assert refusal("check", "--bnd", "x") == "No such option '--bnd'. Did you mean '--bind'? see drawbar check --help"
+    assert refusal("check", "--backlg", "x") == "No such option '--backlg'. Did you mean '--backlog'? see drawbar check --help"
     assert refusal("check", "a", "b").endswith("; see drawbar check --help")
     assert refusal("serve").startswith("No such command 'serve'")
 

@@ -150,7 +150,7 @@ def test_a_named_file_must_exist() -> None:
         ("[server]\nkeepalive_timeout = 3", "server.keepalive_timeout: no such key; did you mean timeouts.keepalive?"),
         (
             "[sever]\nbind = []",
-            "drawbar.toml: sever: no such section; did you mean [server]? sections are server, app, ",
+            "drawbar.toml: sever: no such section; did you mean [server]? sections are server, listen, ",
         ),
         ("bind = []", "drawbar.toml: bind: no such section; did you mean server.bind? sections are"),
         ("zzzzz = 1", "drawbar.toml: zzzzz: no such section; sections are server,"),

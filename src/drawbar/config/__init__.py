@@ -7,10 +7,15 @@ else of Drawbar. This module exports what a running server needs; the adapters a
 
 from drawbar.config.app import AppConfig
 from drawbar.config.binds import Bind, FdBind, TcpBind, UnixBind, parse_bind
+from drawbar.config.control import ControlConfig
 from drawbar.config.errors import OperatorError
+from drawbar.config.hooks import HooksConfig
+from drawbar.config.lifecycle import LifecycleConfig
 from drawbar.config.limits import LimitsConfig
+from drawbar.config.listen import ListenConfig
 from drawbar.config.log import LogConfig
 from drawbar.config.networks import Network, parse_network
+from drawbar.config.process import ProcessConfig
 from drawbar.config.proxy import ProxyConfig
 from drawbar.config.server import ServerConfig
 from drawbar.config.threads import ThreadRange, parse_threads
@@ -22,11 +27,16 @@ __all__ = [
     "AppConfig",
     "Bind",
     "Config",
+    "ControlConfig",
     "FdBind",
+    "HooksConfig",
+    "LifecycleConfig",
     "LimitsConfig",
+    "ListenConfig",
     "LogConfig",
     "Network",
     "OperatorError",
+    "ProcessConfig",
     "ProxyConfig",
     "ServerConfig",
     "TcpBind",

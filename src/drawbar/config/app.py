@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from drawbar.config.kinds import Kind, Path, parse_text
+from drawbar.config.kinds import Hint, Kind, Path, parse_text
 from drawbar.config.section import Section
 from drawbar.config.threads import ThreadRange, Threads
 
@@ -37,6 +37,20 @@ class AppConfig(Section, frozen=True, kw_only=True):
         Annotated[str, ROOT_PATH],
         Meta(description="The path the application is mounted at: SCRIPT_NAME of WSGI, `root_path` of ASGI."),
     ] = ""
+    concurrency: Annotated[
+        Literal["auto", "inline", "threads", "tasks", "greenlets", "fork"],
+        Meta(
+            description="How calls of the application run beside each other: `auto` is `threads` for WSGI and `tasks` "
+            "for ASGI; `greenlets` (gevent) and `fork` (a process for each request) are for WSGI."
+        ),
+    ] = "auto"
+    max_concurrency: Annotated[
+        int,
+        Meta(
+            ge=0, le=1_000_000, description="Calls of the application at once in a worker; `0` is no limit of its own."
+        ),
+        Hint(past="requests wait in the worker, in order"),
+    ] = 0
     threads: Annotated[
         Threads,
         Meta(description="Threads of a worker that call a WSGI application; `1` calls it one request at a time."),

@@ -34,8 +34,15 @@ class ProxyConfig(Section, frozen=True, kw_only=True):
         tuple[ForwardedHeader, ...],
         Meta(description="Headers believed from a trusted proxy: list only those it always sets itself."),
     ] = ("x-forwarded-for", "x-forwarded-proto")
+    protocol: Annotated[
+        bool,
+        Meta(description="Trusted proxies begin each connection with a PROXY header (version 1 or 2)."),
+        Hint(option="proxy-protocol"),
+    ] = False
 
     def conflicts(self) -> Iterator[Conflict]:
         """Two accounts of the same fact are one too many."""
         if "forwarded" in self.headers and len(self.headers) > 1:
             yield Conflict(("headers",), "forwarded and x-forwarded-* state the same facts; list one or the other")
+        if self.protocol and not self.trusted:
+            yield Conflict(("protocol", "trusted"), "no proxy is trusted to send a PROXY header")

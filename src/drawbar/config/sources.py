@@ -134,8 +134,8 @@ def strange_variables(environ: Mapping[str, str]) -> Iterator[str]:
     They are no errors: Kubernetes sets DRAWBAR_PORT and the like beside a service of that name.
     """
     known = [variable.removeprefix(PREFIX) for variable in (FILE_VARIABLE, *(setting.env for setting in SETTINGS))]
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
+    for name, value in sorted(environ.items()):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known and not value.startswith("tcp://"):
             near = nearest(name.removeprefix(PREFIX), known)
             if near:
                 yield f"{name}: no such setting, ignored; did you mean {PREFIX}{near}?"

@@ -52,3 +52,29 @@ class TimeoutsConfig(Section, frozen=True, kw_only=True):
         Meta(ge=0, le=DAY_SECONDS, description="For requests in progress when the server stops."),
         Hint(past="the worker is killed"),
     ] = 30.0
+    request: Annotated[
+        Seconds,
+        Meta(
+            ge=0,
+            le=DAY_SECONDS,
+            description="From the call of the application to the head of its response; `0` is no limit.",
+        ),
+        Hint(
+            past="504, the stack of that call in the log, and the worker is replaced when its other requests are done"
+        ),
+    ] = 0.0
+    boot: Annotated[
+        Seconds,
+        Meta(ge=0, le=DAY_SECONDS, description="From a worker's start until it takes requests; `0` is no limit."),
+        Hint(past="its stack goes to the log and it is killed"),
+    ] = 120.0
+    liveness: Annotated[
+        Seconds,
+        Meta(
+            ge=0,
+            le=DAY_SECONDS,
+            description="Between two turns of a worker's reactor; `0` is no limit. Long requests are no reason, a loop "
+            "that an application blocks is.",
+        ),
+        Hint(past="its stack goes to the log and it is replaced"),
+    ] = 60.0

@@ -7,8 +7,13 @@ section has defaults, so `Config()` is a server on 127.0.0.1:8000 that only lack
 import msgspec
 
 from drawbar.config.app import AppConfig
+from drawbar.config.control import ControlConfig
+from drawbar.config.hooks import HooksConfig
+from drawbar.config.lifecycle import LifecycleConfig
 from drawbar.config.limits import LimitsConfig
+from drawbar.config.listen import ListenConfig
 from drawbar.config.log import LogConfig
+from drawbar.config.process import ProcessConfig
 from drawbar.config.proxy import ProxyConfig
 from drawbar.config.server import ServerConfig
 from drawbar.config.timeouts import TimeoutsConfig
@@ -19,9 +24,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, section by section, in the order help and manual show them."""
 
     server: ServerConfig = ServerConfig()
+    listen: ListenConfig = ListenConfig()
     app: AppConfig = AppConfig()
+    lifecycle: LifecycleConfig = LifecycleConfig()
     limits: LimitsConfig = LimitsConfig()
     timeouts: TimeoutsConfig = TimeoutsConfig()
     proxy: ProxyConfig = ProxyConfig()
     log: LogConfig = LogConfig()
     websocket: WebsocketConfig = WebsocketConfig()
+    control: ControlConfig = ControlConfig()
+    process: ProcessConfig = ProcessConfig()
+    hooks: HooksConfig = HooksConfig()
