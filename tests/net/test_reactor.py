@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from drawbar.net.inspect import Probe, ProbeConnector, connections
-from drawbar.net.listener import listen
+from drawbar.net.listener import adopt, listen
 from drawbar.net.reactor import Reactor
 from tests.support.inprocess import Stepped
 from tests.support.server import PATIENCE_S
@@ -386,3 +386,59 @@ def test_a_closed_reactor_is_freed_with_all_it_holds() -> None:
     del site
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Adopting(Stepped):
+    """A reactor that was given one end of a pair of sockets."""
+
+    def __init__(self, family: socket.AddressFamily = socket.AF_UNIX) -> None:
+        super().__init__()
+        self.connector = ProbeConnector()
+        if family == socket.AF_UNIX:
+            self.client, accepted = socket.socketpair()
+        else:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                self.client = socket.create_connection(listener.getsockname(), timeout=PATIENCE_S)
+                accepted, _ = listener.accept()
+        accepted.setblocking(False)
+        # What the peer says before somebody serves it counts.
+        self.client.sendall(b"early")
+        adopt(self.reactor, accepted.detach(), self.connector)
+
+    def close(self) -> None:
+        super().close()
+        self.client.close()
+
+
+def test_a_connection_somebody_else_accepted_is_served() -> None:
+    with Adopting() as site:
+        site.settle()
+        assert [probe.seen for probe in site.connector.made] == [[b"early"]]
+        assert connections(site.reactor)[0].peer is None
+        assert not site.reactor.is_draining()
+
+
+def test_an_adopted_connection_knows_its_peer() -> None:
+    with Adopting(socket.AF_INET) as site:
+        assert connections(site.reactor)[0].peer == site.client.getsockname()
+
+
+def test_a_reactor_with_an_adopted_connection_ends_with_it() -> None:
+    with Adopting() as site:
+        emptied: list[bool] = []
+        site.reactor.set_on_empty(lambda: emptied.append(True))
+        site.settle()
+        assert emptied == []
+        site.client.close()
+        # Returns: nothing else would end it.
+        site.reactor.run()
+        assert emptied == [True]
+        assert site.reactor.is_draining()
+
+
+def test_a_socket_without_a_peer_is_not_adopted() -> None:
+    with Stepped() as site, socket.socket() as lonely:
+        with pytest.raises(OSError, match="not connected"):
+            adopt(site.reactor, lonely.fileno(), ProbeConnector())
+        assert site.reactor.connections == 0
+        assert os.fstat(lonely.fileno())

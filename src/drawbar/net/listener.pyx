@@ -20,6 +20,7 @@ cdef extern from "<sys/socket.h>" nogil:
         SOCK_NONBLOCK
         SOCK_CLOEXEC
     int accept4(int fd, sockaddr* address, socklen_t* size, int flags)
+    int getpeername(int fd, sockaddr* address, socklen_t* size)
 
 
 cdef class Connector:
@@ -43,6 +44,39 @@ def listen(Reactor reactor, object socket, Connector connector, *, bint exclusiv
     reactor.add_listener(listener)
 
 
+def adopt(Reactor reactor, int fd, Connector connector):
+    """Serves a connected, non-blocking stream socket that somebody else accepted, and ends with it.
+
+    The descriptor is the reactor's from now on. When the last connection has closed, the reactor has drained. Raises
+    OSError for a socket that is not connected, and then the descriptor stays the caller's.
+    """
+    cdef sockaddr_storage address
+    cdef socklen_t size = sizeof(address)
+    if getpeername(fd, <sockaddr*>&address, &size) < 0:
+        raise OSError(errno, os.strerror(errno))
+    reactor.ends_with_last = True
+    _begin(reactor, connector, fd, &address)
+
+
+cdef int _begin(Reactor reactor, Connector connector, int fd, sockaddr_storage* address) except -1:
+    """Makes the connection of an accepted socket, which is closed when that fails."""
+    cdef Connection connection
+    try:
+        connection = connector.connect(reactor, fd)
+    except BaseException:
+        close(fd)
+        raise
+    connection.fd = fd
+    read_address(&connection.peer, address)
+    reactor.connection_opened()
+    try:
+        connection.start(EPOLLIN | EPOLLRDHUP)
+    except BaseException:
+        connection.close()
+        raise
+    return 0
+
+
 cdef class Listener(Source):
     """A listening socket."""
 
@@ -50,7 +84,6 @@ cdef class Listener(Source):
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd
-        cdef Connection connection
         for _ in range(ACCEPT_BATCH):
             if not self.reactor.accepting:
                 return TURN_KEPT
@@ -64,19 +97,7 @@ cdef class Listener(Source):
                     return TURN_KEPT
                 self._out_of(errno)
                 return TURN_KEPT
-            try:
-                connection = self.connector.connect(self.reactor, fd)
-            except BaseException:
-                close(fd)
-                raise
-            connection.fd = fd
-            read_address(&connection.peer, &address)
-            self.reactor.connection_opened()
-            try:
-                connection.start(EPOLLIN | EPOLLRDHUP)
-            except BaseException:
-                connection.close()
-                raise
+            _begin(self.reactor, self.connector, fd, &address)
         return TURN_KEPT
 
     cdef int _out_of(self, int code) except -1:

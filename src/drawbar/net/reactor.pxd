@@ -62,6 +62,7 @@ cdef class Reactor:
     cdef uint64_t retry_ms              # when to accept again after running out of descriptors; 0: no such time
     cdef list listeners
     cdef bint draining
+    cdef bint ends_with_last            # nobody else will come: the last connection's end is the reactor's
     cdef bint nested                    # runs inside an asyncio loop
     cdef volatile bint stopped
     cdef volatile bint waiting          # the leader sleeps in epoll_wait, or is about to

@@ -221,6 +221,8 @@ cdef class Reactor:
         self.connections -= 1
         if self.full and self.connections < self.connection_limit:
             self.set_full(False)
+        if self.connections == 0 and self.ends_with_last:
+            self.draining = True
         if self.draining and self.connections == 0 and self.on_empty is not None:
             self.on_empty()
 
