@@ -1,5 +1,5 @@
-"""What a process of ours asks of Linux that the standard library has no call for: to end with its parent, and to give
-memory back.
+"""What a process of ours asks of Linux that the standard library has no call for: to end with its parent, to be the
+parent of grandchildren left behind, to give memory back, and a timer that is a descriptor.
 
 Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
 
@@ -12,13 +12,14 @@ cimport cython
 from libc.errno cimport errno
 from libc.string cimport memset
 from posix.signal cimport SA_RESTART, kill, sigaction, sigaction_t, sigemptyset
-from posix.time cimport ITIMER_REAL, itimerval, setitimer
+from posix.time cimport ITIMER_REAL, itimerval, setitimer, timespec
 from posix.unistd cimport getpid
 
 
 cdef extern from "<sys/prctl.h>" nogil:
     int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)
     int PR_SET_PDEATHSIG
+    int PR_SET_CHILD_SUBREAPER
 
 cdef extern from "<signal.h>" nogil:
     int SIGTERM
@@ -26,6 +27,16 @@ cdef extern from "<signal.h>" nogil:
 
 cdef extern from "<malloc.h>" nogil:
     int malloc_trim(size_t pad)
+
+cdef extern from "<sys/timerfd.h>" nogil:
+    enum:
+        CLOCK_MONOTONIC
+        TFD_CLOEXEC
+        TFD_NONBLOCK
+    struct itimerspec:
+        timespec it_value
+    int timerfd_create(int clock, int flags)
+    int timerfd_settime(int fd, int flags, const itimerspec* new_value, itimerspec* old_value)
 
 # What is left to the process when its parent is dead. Written before the handler is installed, never after.
 cdef itimerval grace
@@ -50,6 +61,36 @@ def end_with_parent(double grace_s):
     # The last of the real-time signals: the ones with names have other uses, and libraries count from the first.
     if sigaction(SIGRTMAX, &action, NULL) != 0 or prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0:
         raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
+
+
+def adopt_grandchildren():
+    """Makes this process the parent of every descendant whose own parent ends: waitpid() then tells of them, too.
+
+    prctl(2), PR_SET_CHILD_SUBREAPER. Descendants that are there already are included; children do not inherit it.
+    """
+    if prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(errno, "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def make_timer():
+    """A descriptor that can be read when the time given to set_timer() is over (timerfd_create(2))."""
+    # In the standard library from Python 3.13 on.
+    cdef int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)
+    if fd < 0:
+        raise OSError(errno, "timerfd_create")
+    return fd
+
+
+def set_timer(int fd, double seconds):
+    """Has the timer run out once, in so many seconds from now; what it was set to before is forgotten. Any thread."""
+    cdef itimerspec value
+    # Zero would not arm it.
+    cdef long long nanoseconds = max(1, <long long> (seconds * 1e9))
+    memset(&value, 0, sizeof(value))
+    value.it_value.tv_sec = nanoseconds // 1000000000
+    value.it_value.tv_nsec = nanoseconds % 1000000000
+    if timerfd_settime(fd, 0, &value, NULL) != 0:
+        raise OSError(errno, "timerfd_settime")
 
 
 def give_back_memory():
