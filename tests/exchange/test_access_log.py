@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawbar.exchange.access_log import AccessLog, Record, combined, json, record_of
+from drawbar.exchange.log_files import LogFiles
 
 # The form as log tools read it.
 COMBINED = re.compile(
@@ -34,6 +35,7 @@ class Finished:
     body_bytes: int = 13
     duration_ns: int = 2_500_000
     complete: bool = True
+    log_files: LogFiles | None = None
     fields: dict[bytes, str] = field(default_factory=dict)
 
     def header(self, name: bytes) -> str | None:

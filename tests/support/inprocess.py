@@ -117,7 +117,7 @@ class Site(Stepped):
         self.address = self.socket.getsockname()
         name = (self.address, None) if unix else self.address
         self.policy = Policy(
-            on_refused=lambda *what: self.refused.append(what),
+            on_refused=lambda *what: self.refused.append(what[:4]),
             on_app_error=self._app_error,
             on_complete=self.completed.append if log else None,
             temp_dir=temp_dir,

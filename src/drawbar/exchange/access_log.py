@@ -2,8 +2,8 @@
 
 Law: `combined` and `json` are pure functions from a record to a line, and nothing a client sends can end that line or
 look like another field of it. `AccessLog` writes each line with one write(2) to a descriptor opened with O_APPEND, so
-processes share a file without mixing lines, and a line is never half in a file that was rotated away. A log that
-cannot be written costs lines and one message, never a request.
+processes share a file without mixing lines. The line goes to the file that was open when the request began, where its
+other lines are too (`log_files`). A log that cannot be written costs lines and one message, never a request.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from drawbar.exchange.log_files import LogFile, RotatedFile
 from drawbar.exchange.seen import Logged
 
 Form = Literal["combined", "json"]
@@ -135,16 +136,28 @@ class AccessLog:
         self._report = report
         self._clock = clock
         self._failing = False
-        self._fd = _STDOUT if self._path is None else -1
+        self._rotated: RotatedFile | None = None
+        self._standard = LogFile(_STDOUT, owned=False) if self._path is None else None
         self.reopen()
+
+    @property
+    def file(self) -> LogFile | None:
+        """Where lines of requests that begin now go; None while there is no file."""
+        return self._rotated.file if self._rotated is not None else self._standard
+
+    def is_standard(self) -> bool:
+        """Lines go to standard output, which has no name to follow."""
+        return self._path is None
 
     def write(self, exchange: Logged) -> None:
         """Writes the line of a finished exchange."""
-        line = self._format(record_of(exchange, self._clock()))
-        if self._fd < 0:
+        files = exchange.log_files
+        file = self.file if files is None else files.access
+        if file is None:
             return
+        line = self._format(record_of(exchange, self._clock()))
         try:
-            written = os.write(self._fd, line)
+            written = file.write(line)
         except OSError as error:
             self._lost(error)
             return
@@ -159,24 +172,22 @@ class AccessLog:
         if self._path is None:
             return
         try:
-            fresh = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            if self._rotated is None:
+                self._rotated = RotatedFile(self._path)
+            else:
+                self._rotated.reopen()
         except OSError as error:
+            if self._rotated is not None:
+                self._report(f"cannot reopen {self._name}: {error.strerror}; the old file is kept")
+                return
             self._failing = False
             self._lost(error)
             return
-        if self._fd < 0:
-            self._fd = fresh
-        else:
-            # In place: another thread may be about to write to the descriptor.
-            os.dup2(fresh, self._fd, inheritable=False)
-            os.close(fresh)
         self._failing = False
 
     def close(self) -> None:
-        """Lets go of the file; later lines are dropped."""
-        if self._path is not None and self._fd >= 0:
-            os.close(self._fd)
-        self._fd = -1
+        """Lets go of the file; lines of requests that do not hold it are dropped."""
+        self._rotated = self._standard = None
 
     def _lost(self, error: OSError) -> None:
         if not self._failing:

@@ -37,6 +37,7 @@ cdef class Handler:
 
 cdef class Exchange:
     cdef readonly Policy policy
+    cdef readonly object log_files      # those of the policy when this exchange began: all its lines go there
     cdef Head* head             # of the request; valid while handle() runs, and after own_head()
     cdef const char* base       # the head's first byte
     cdef void* owned            # the copy own_head() made

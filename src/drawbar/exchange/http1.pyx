@@ -239,6 +239,7 @@ cdef class Http1Connection(Http1Ending):
         cdef Http1Exchange exchange = Http1Exchange.__new__(Http1Exchange)
         cdef int refused
         exchange.policy = policy
+        exchange.log_files = policy.log_files
         exchange.link = self
         exchange.head = head
         exchange.base = data
@@ -338,7 +339,8 @@ cdef class Http1Connection(Http1Ending):
         exchange.body.error = BodyError(status, why.decode())
         self.lingers = True
         if self.site.policy.on_refused is not None:
-            self.site.policy.on_refused(self.peer_name(), status, exchange.body.error.why, offending)
+            self.site.policy.on_refused(
+                self.peer_name(), status, exchange.body.error.why, offending, exchange.log_files)
         if exchange.job is not None:
             exchange.job.body_arrived()
         return 0

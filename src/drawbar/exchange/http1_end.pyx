@@ -293,7 +293,8 @@ cdef class Http1Ending(Http1Link):
         """Answers a request no app will see, and closes: where its end lies is in doubt."""
         cdef bytes body, head
         if self.site.policy.on_refused is not None:
-            self.site.policy.on_refused(self.peer_name(), status, why.decode(), offending)
+            # One line and no other of that request: any file will do.
+            self.site.policy.on_refused(self.peer_name(), status, why.decode(), offending, None)
         body = b"%d %s\n\n%s\n" % (status, reason_phrase(status), why)
         self.site.policy.refresh_date()
         head = (b"HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%s"

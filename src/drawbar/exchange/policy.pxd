@@ -18,8 +18,9 @@ cdef class Policy:
     cdef readonly size_t response_spill_bytes
     cdef readonly object temp_dir
     cdef readonly object on_complete        # callable(exchange) after the last byte, or None
-    cdef readonly object on_refused         # callable(peer, status, why, bytes), or None
+    cdef readonly object on_refused         # callable(peer, status, why, bytes, log_files), or None
     cdef readonly object on_app_error       # callable(exchange, exception), or None
+    cdef public object log_files            # drawbar.exchange.log_files.LogFiles of exchanges that begin now, or None
     cdef readonly object proxies            # drawbar.exchange.forwarded.Proxies, or None: no proxy is trusted
     cdef uint32_t believed                  # bit n: Known n is believed from a trusted proxy
     cdef bytes server_header                # "Server: drawbar\r\n", or empty

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from drawbar.exchange.forwarded import Address, Proxies
+from drawbar.exchange.log_files import LogFiles
 
 def http_date(seconds: int) -> str: ...
 
 class Policy:
+    log_files: LogFiles | None
     def __init__(
         self,
         *,
@@ -30,7 +32,7 @@ class Policy:
         temp_dir: str | None = ...,
         server_header: str = ...,
         on_complete: Callable[[Any], None] | None = ...,
-        on_refused: Callable[[Address | None, int, str, bytes], None] | None = ...,
+        on_refused: Callable[[Address | None, int, str, bytes, LogFiles | None], None] | None = ...,
         on_app_error: Callable[[Any, BaseException], None] | None = ...,
         proxies: Proxies | None = ...,
     ) -> None: ...

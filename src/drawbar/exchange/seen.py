@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from drawbar.exchange.log_files import LogFiles
+
 Address = tuple[str, int]
 
 
@@ -30,6 +32,8 @@ class Shown(Asked, Protocol):
 class Logged(Asked, Protocol):
     """A finished exchange, for the access log."""
 
+    @property
+    def log_files(self) -> LogFiles | None: ...
     @property
     def http_version(self) -> str: ...
     @property

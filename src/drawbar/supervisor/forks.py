@@ -13,7 +13,7 @@ import socket
 from collections.abc import Sequence
 
 from drawbar.net.reactor import Reactor
-from drawbar.supervisor.site import STOP_SIGNALS
+from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS
 
 
 def disown_in_children(reactor: Reactor, listeners: Sequence[socket.socket]) -> None:
@@ -22,7 +22,7 @@ def disown_in_children(reactor: Reactor, listeners: Sequence[socket.socket]) -> 
     def let_go() -> None:
         # In the child the thread that forked is the main thread, which alone may do this.
         signal.set_wakeup_fd(-1)
-        for number in STOP_SIGNALS:
+        for number in (*STOP_SIGNALS, REOPEN_SIGNAL):
             signal.signal(number, signal.SIG_DFL)
         reactor.abandon()
         for listener in listeners:

@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from drawbar.config import OperatorError
 from drawbar.config.log import OFF, STANDARD, LogConfig
+from drawbar.exchange.log_files import LogFile, LogFiles, RotatedFile
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Names and weights, the weights as in `logging`."""
@@ -40,9 +41,9 @@ class Log:
 
     def __init__(self, level: str = "info", path: str | None = None, clock: Callable[[], float] = time.time) -> None:
         self.threshold = LEVELS[level]
-        self._path = path
         self._clock = clock
-        self._fd = _STDERR if path is None else _open(path)
+        self._rotated = None if path is None else RotatedFile(path)
+        self._standard = LogFile(_STDERR, owned=False)
 
     @classmethod
     def from_config(cls, config: LogConfig) -> Self:
@@ -62,7 +63,12 @@ class Log:
 
     def is_file(self) -> bool:
         """The log goes elsewhere than to standard error."""
-        return self._path is not None
+        return self._rotated is not None
+
+    @property
+    def file(self) -> LogFile:
+        """Where events go that belong to no request."""
+        return self._rotated.file if self._rotated is not None else self._standard
 
     def debug(self, message: str) -> None:
         self.write("debug", message)
@@ -79,42 +85,37 @@ class Log:
     def critical(self, message: str) -> None:
         self.write("critical", message)
 
-    def write(self, level: str, message: str) -> None:
-        """One event. A log that cannot be written is no reason to stop serving: the line is lost."""
+    def write(self, level: str, message: str, files: LogFiles | None = None) -> None:
+        """One event; `files` are those of the request it belongs to (`exchange.log_files`).
+
+        A log that cannot be written is no reason to stop serving: the line is lost.
+        """
         if LEVELS[level] < self.threshold:
             return
         line = f"{self._stamp()} [{os.getpid()}] {level}: {message.translate(_CONTROLS)}"
-        self._put(line.encode("utf-8", "backslashreplace")[:LINE_BYTES])
+        file = (files.error if files is not None else None) or self.file
+        with contextlib.suppress(OSError):
+            file.write(line.encode("utf-8", "backslashreplace")[:LINE_BYTES] + b"\n")
 
-    def traceback(self, level: str, error: BaseException) -> None:
-        """The traceback of `error`, a line of the log for each of its lines."""
+    def traceback(self, level: str, error: BaseException, files: LogFiles | None = None) -> None:
+        """The traceback of `error`, a line of the log for each of its lines; `files` as for write()."""
         if LEVELS[level] < self.threshold:
             return
         import traceback  # Only when something went wrong: 1.5 MB a healthy process does not need.
 
         for chunk in traceback.format_exception(error):
             for line in chunk.splitlines():
-                self.write(level, line)
+                self.write(level, line, files)
 
     def reopen(self) -> None:
         """Opens the file anew by its name, after it was rotated away. Standard error stays as it is.
 
-        Raises OSError when that fails; the old file is then kept.
+        Raises OSError when that fails; the old file is then kept. Requests that began before keep it as well.
         """
-        if self._path is not None:
-            fresh = _open(self._path)
-            os.dup2(fresh, self._fd, inheritable=False)
-            os.close(fresh)
+        if self._rotated is not None:
+            self._rotated.reopen()
 
     def _stamp(self) -> str:
         now = self._clock()
         local = time.localtime(now)
         return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{int(now % 1 * 1000):03d} {time.strftime('%z', local)}"
-
-    def _put(self, line: bytes) -> None:
-        with contextlib.suppress(OSError):
-            os.write(self._fd, line + b"\n")
-
-
-def _open(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 from drawbar.config import OperatorError
@@ -14,7 +15,7 @@ from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import STOP_SIGNALS, Site, server_name
+from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, server_name
 
 # Between two looks at the connections' deadlines while there are connections.
 TICK_SECONDS = 0.1
@@ -67,6 +68,16 @@ class _Server:
         disown_in_children(self.reactor, self.site.listeners)
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self.stopping.set)
+        loop.add_signal_handler(REOPEN_SIGNAL, self.site.reopen_logs)
+        # The files were opened when loading the application began; a signal since then told nobody.
+        self.site.reopen_logs()
+        try:
+            await self._serve(loop, lifespan, state)
+        finally:
+            # The loop takes its handlers away when it closes, and this signal's default is to kill.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {REOPEN_SIGNAL})
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop, lifespan: Lifespan, state: dict[str, object]) -> None:
         starting = asyncio.ensure_future(lifespan.startup())
         stopping = asyncio.ensure_future(self.stopping.wait())
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)

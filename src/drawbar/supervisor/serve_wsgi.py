@@ -15,7 +15,7 @@ from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import STOP_SIGNALS, Site, server_name
+from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, server_name
 
 
 def serve(site: Site, ready: Callable[[], None]) -> int:
@@ -30,7 +30,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     else:
         executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
         run = executor.run
-    _stop_on_signals(site, reactor)
+    _obey_signals(site, reactor)
     disown_in_children(reactor, site.listeners)
     for listener in site.listeners:
         name = server_name(listener)
@@ -52,23 +52,29 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     return 0
 
 
-def _stop_on_signals(site: Site, reactor: Reactor) -> None:
-    """Drains at the first stop signal.
+def _obey_signals(site: Site, reactor: Reactor) -> None:
+    """Drains at the first stop signal, and follows rotated logs.
 
     Python runs signal handlers on the main thread, which may be inside the application. So the handler does nothing,
-    and the byte that C code writes for it (signal.set_wakeup_fd) reaches whichever thread leads.
+    and the signal's number, which C code writes for it (signal.set_wakeup_fd), reaches whichever thread leads.
     """
 
     def ignore(number: int, frame: FrameType | None) -> None:
         return None
 
     def arrived() -> None:
-        os.read(reader, 64)
-        if not reactor.is_draining():
+        # The application may have handlers of its own: their numbers come here too.
+        numbers = os.read(reader, 64)
+        if REOPEN_SIGNAL in numbers:
+            site.reopen_logs()
+        if not reactor.is_draining() and not numbers_of_stops.isdisjoint(numbers):
             reactor.drain()
 
+    numbers_of_stops = frozenset(STOP_SIGNALS)
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    for number in STOP_SIGNALS:
-        signal.signal(number, ignore)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (*STOP_SIGNALS, REOPEN_SIGNAL):
+        signal.signal(number, ignore)
     reactor.watch(reader, arrived)
+    # The files were opened when loading the application began; a signal since then told nobody.
+    site.reopen_logs()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from drawbar.config import Config
 from drawbar.exchange.forwarded import Proxies
+from drawbar.exchange.log_files import LogFiles
 from drawbar.exchange.policy import Policy
 from drawbar.exchange.refusals import app_error_line, refusal_line
 from drawbar.gateways.target import LoadedApp
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from drawbar.exchange.access_log import AccessLog
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+REOPEN_SIGNAL = signal.SIGUSR1
 
 ServerName = tuple[str, int | None]
 
@@ -56,19 +58,39 @@ class Site(NamedTuple):
         if not isinstance(error, OSError):
             self.log.traceback("error", error)
 
+    def reopen_logs(self) -> None:
+        """Follows the logs' names to new files after a rotation. Requests that run keep the files they began with."""
+        try:
+            self.log.reopen()
+        except OSError as error:
+            self.log.error(f"cannot reopen {error.filename}: {error.strerror}; the old file is kept")
+        if self.access_log is not None:
+            self.access_log.reopen()
+        self.policy.log_files = log_files(self.log, self.access_log)
+
+
+def log_files(log: Log, access_log: AccessLog | None) -> LogFiles | None:
+    """What requests that begin now write their lines to; None when it is the standard streams in any case."""
+    access = access_log.file if access_log is not None else None
+    if not log.is_file() and (access_log is None or access_log.is_standard()):
+        return None
+    return LogFiles(access, log.file)
+
 
 def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Policy:
     """The configuration's limits and timeouts as the exchange wants them."""
     limits, timeouts = config.limits, config.timeouts
 
-    def on_refused(peer: tuple[str, int] | None, status: int, why: str, offending: bytes) -> None:
-        log.info(refusal_line(peer, status, why, offending))
+    def on_refused(
+        peer: tuple[str, int] | None, status: int, why: str, offending: bytes, files: LogFiles | None
+    ) -> None:
+        log.write("info", refusal_line(peer, status, why, offending), files)
 
     def on_app_error(exchange: Any, error: BaseException) -> None:
-        log.error(app_error_line(exchange, error))
-        log.traceback("error", error)
+        log.write("error", app_error_line(exchange, error), exchange.log_files)
+        log.traceback("error", error, exchange.log_files)
 
-    return Policy(
+    policy = Policy(
         head_bytes=limits.head_bytes,
         target_bytes=limits.target_bytes,
         fields=limits.fields,
@@ -93,6 +115,8 @@ def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Polic
         on_refused=on_refused,
         on_app_error=on_app_error,
     )
+    policy.log_files = log_files(log, access_log)
+    return policy
 
 
 def make_proxies(config: Config) -> Proxies | None:

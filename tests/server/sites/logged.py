@@ -1,0 +1,35 @@
+"""An application whose requests leave lines in both logs: `/hold/PATH` waits for the FIFO's writer, and each raises.
+
+It says when it is loaded, on standard error, where a test reads it while the server's own log is a file.
+"""
+
+import asyncio
+import signal
+import sys
+import threading
+from typing import Any
+
+from plain import hold
+
+# As some libraries do; the server must not take it for a signal to itself.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGWINCH, lambda number, frame: None)
+print("loaded", file=sys.stderr, flush=True)
+
+
+def app(environ: dict[str, Any], start_response: Any) -> Any:
+    """The WSGI form."""
+    name, _, argument = environ["PATH_INFO"][1:].partition("/")
+    if name == "hold":
+        hold(f"/{argument}")
+    raise RuntimeError(f"it was {name}")
+
+
+async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """The ASGI form."""
+    if scope["type"] != "http":
+        return
+    name, _, argument = scope["path"][1:].partition("/")
+    if name == "hold":
+        await asyncio.to_thread(hold, f"/{argument}")
+    raise RuntimeError(f"it was {name}")

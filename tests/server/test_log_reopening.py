@@ -1,0 +1,156 @@
+"""Rotated logs: a worker that is told follows their names, and no request's lines are parted.
+
+A signal takes its time to arrive, so a test asks the server on until it sees the effect.
+"""
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server.conftest import SITES, WAYS, Fifo
+from tests.support.raw import RawClient
+from tests.support.server import Server, Servers
+
+# Far more than a signal takes to arrive.
+MANY = 100_000
+
+
+class Logged:
+    """A server of one worker with both logs in files, and a connection to it."""
+
+    def __init__(self, server: Servers, way: str, folder: Path) -> None:
+        name, *options = WAYS[way]
+        self.access, self.error = folder / "access.log", folder / "error.log"
+        self.address = folder / "socket"
+        self.site: Server = server(
+            f"logged:{name}",
+            *options,
+            *("--workers", "1", "--access-log", str(self.access), "--error-log", str(self.error)),
+            chdir=SITES,
+            bind=f"unix:{self.address}",
+            ready=False,
+        )
+        self.site.log.wait_for("loaded")
+        self.client = self.connect()
+        # A worker that answers has its handlers.
+        self.ask()
+        self.pid = int(re.findall(r"\[(\d+)\] error: GET /now", self.error.read_text())[0])
+
+    def connect(self) -> RawClient:
+        """A further connection."""
+        return RawClient(str(self.address))
+
+    def ask(self) -> None:
+        """A request that fails and is logged in both logs."""
+        assert self.client.request(b"GET /now HTTP/1.1\r\nHost: a\r\n\r\n").status == 500
+
+    def ask_until(self, there: Callable[[], bool]) -> None:
+        """Asks until something is the case."""
+        for _ in range(MANY):
+            self.ask()
+            if there():
+                return
+        raise AssertionError("it never came to be")
+
+    def rotate(self) -> tuple[Path, Path]:
+        """Renames the logs as logrotate does and tells the worker; what they are called now."""
+        old = self.access.rename(self.access.with_suffix(".old")), self.error.rename(self.error.with_suffix(".old"))
+        os.kill(self.pid, signal.SIGUSR1)
+        return old
+
+    def holds(self, path: Path) -> bool:
+        """The worker has that file open."""
+        return str(path) in self.links()
+
+    def links(self) -> Iterator[str]:
+        """What the worker's descriptors are."""
+        for descriptor in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                yield os.readlink(f"/proc/{self.pid}/fd/{descriptor}")
+            except FileNotFoundError:
+                continue
+
+
+Start = Callable[[str, Path], Logged]
+
+
+@pytest.fixture
+def start(server: Servers) -> Iterator[Start]:
+    """Starts a server in one of WAYS with its logs in a folder."""
+    with contextlib.ExitStack() as stack:
+
+        def started(way: str, folder: Path) -> Logged:
+            logged = Logged(server, way, folder)
+            stack.callback(logged.client.close)
+            return logged
+
+        yield started
+
+
+@pytest.mark.parametrize("way", ["threads", "asyncio"])
+def test_a_request_that_is_running_keeps_its_files(start: Start, fifo: Fifo, tmp_path: Path, way: str) -> None:
+    logged = start(way, tmp_path)
+    with logged.connect() as holding:
+        holding.send(f"GET /hold{fifo.path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        logged.site.log.wait_for("holding")
+        access, error = logged.rotate()
+        logged.ask_until(lambda: logged.access.exists() and logged.access.stat().st_size > 0)
+        # Reopened between two requests: from here on all is in the new files.
+        before = len(access.read_text().splitlines())
+        logged.ask()
+        assert len(access.read_text().splitlines()) == before
+        assert logged.holds(access)
+        assert logged.holds(error)
+        fifo.release()
+        assert holding.response().status == 500
+        logged.ask_until(lambda: not logged.holds(access))
+        assert "GET /hold" in access.read_text().splitlines()[-1]
+        assert "GET /hold" not in logged.access.read_text()
+        old_lines = error.read_text().splitlines()
+        assert "error: GET /hold" in next(line for line in reversed(old_lines) if "error: GET" in line)
+        assert old_lines[-1].endswith("error: RuntimeError: it was hold")
+        assert "hold" not in logged.error.read_text()
+
+
+def test_inline_the_running_request_ends_in_the_old_files(start: Start, fifo: Fifo, tmp_path: Path) -> None:
+    logged = start("inline", tmp_path)
+    with logged.connect() as holding:
+        holding.send(f"GET /hold{fifo.path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        logged.site.log.wait_for("holding")
+        access, error = logged.rotate()
+        fifo.release()
+        assert holding.response().status == 500
+    logged.ask_until(lambda: logged.access.exists() and logged.access.stat().st_size > 0)
+    assert "GET /hold" in access.read_text()
+    assert "it was hold" in error.read_text()
+    assert "hold" not in logged.access.read_text() + logged.error.read_text()
+
+
+@pytest.mark.parametrize("way", [*WAYS])
+def test_a_lost_directory_is_told_and_survived(start: Start, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    logged = start(way, folder)
+    moved = folder.rename(tmp_path / "moved")
+    os.kill(logged.pid, signal.SIGUSR1)
+    error = moved / "error.log"
+    why = "No such file or directory; the old file is kept"
+    logged.ask_until(lambda: f"error: cannot reopen {folder}/access.log: {why}\n" in error.read_text())
+    assert f"error: cannot reopen {folder}/error.log: {why}\n" in error.read_text()
+    before = len((moved / "access.log").read_text().splitlines())
+    logged.ask_until(lambda: len((moved / "access.log").read_text().splitlines()) > before)
+
+
+@pytest.mark.parametrize("way", [*WAYS])
+def test_other_signals_that_the_application_handles_stop_nothing(start: Start, tmp_path: Path, way: str) -> None:
+    logged = start(way, tmp_path)
+    for _ in range(3):
+        os.kill(logged.pid, signal.SIGWINCH)
+        os.kill(logged.pid, signal.SIGUSR1)
+        logged.ask()
+    logged.site.stop()
