@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawbar.config.binds import Bind, FdBind, TcpBind, UnixBind, parse_bind
+from drawbar.config.binds import Bind, FdBind, NamedBind, TcpBind, UnixBind, parse_bind
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,12 @@ from drawbar.config.binds import Bind, FdBind, TcpBind, UnixBind, parse_bind
         ("unix:@drawbar", UnixBind("@drawbar")),
         ("fd://3", FdBind(3)),
         ("fd:3", FdBind(3)),
+        ("fd://web", NamedBind("web")),
+        ("fd:web", NamedBind("web")),
+        ("fd://drawbar-admin.socket", NamedBind("drawbar-admin.socket")),
     ],
 )
-def test_forms(text: str, bind: Bind) -> None:
+def test_forms(text: str, bind: Bind | NamedBind) -> None:
     assert parse_bind(text) == bind
 
 
@@ -53,8 +56,12 @@ def test_forms(text: str, bind: Bind) -> None:
         ("unix:/a\0b", "holds a NUL"),
         ("unix:/" + "x" * 107, "is 108 bytes long; the system allows 107"),
         ("fd://", "'fd://' names no file descriptor; write fd://3"),
-        ("fd://x", "names no file descriptor"),
-        ("fd://-1", "names no file descriptor"),
+        ("fd://-1", "'fd://-1' names no file descriptor; write fd://3, or fd://NAME for a socket unit's"),
+        ("fd://3x", "names no file descriptor"),
+        ("fd://a b", "names no file descriptor"),
+        ("fd://a:b", "names no file descriptor"),
+        ("fd:///dev/fd/3", "names no file descriptor"),
+        ("fd://né", "names no file descriptor"),
     ],
 )
 def test_mistakes(text: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Addresses to listen on: HOST:PORT, [::1]:PORT, :PORT, unix:/path, fd://N.
+"""Addresses to listen on: HOST:PORT, [::1]:PORT, :PORT, unix:/path, fd://N, fd://NAME.
 
 Pure text to value and back; nothing is resolved or opened here. A host name stays a name for the listener to resolve.
 `str(bind)` is text that `parse_bind` reads back.
@@ -10,7 +10,7 @@ import msgspec
 
 from drawbar.config.kinds import Kind
 
-FORMS = "write HOST:PORT, [IPV6]:PORT, :PORT, unix:/path or fd://N"
+FORMS = "write HOST:PORT, [IPV6]:PORT, :PORT, unix:/path, fd://N or fd://NAME"
 # sockaddr_un.sun_path of unix(7): 108 bytes with the closing NUL.
 UNIX_PATH_BYTES = 107
 
@@ -44,10 +44,19 @@ class FdBind(msgspec.Struct, frozen=True, tag="fd"):
         return f"fd://{self.fd}"
 
 
+class NamedBind(msgspec.Struct, frozen=True, tag="named"):
+    """Sockets that the service manager passed under a name. Only text: the sources find out which they are."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"fd://{self.name}"
+
+
 Bind = TcpBind | UnixBind | FdBind
 
 
-def parse_bind(raw: object) -> Bind:
+def parse_bind(raw: object) -> Bind | NamedBind:
     """The address `raw` names; raises ValueError saying what is wrong with it and what would be right."""
     if not isinstance(raw, str):
         raise ValueError(f"{raw!r} is not an address; {FORMS}")
@@ -76,12 +85,15 @@ def parse_unix(text: str) -> UnixBind:
     return UnixBind(path)
 
 
-def parse_fd(text: str) -> FdBind:
-    """`fd://3`; `fd:3` means the same."""
-    digits = text.removeprefix("fd:").removeprefix("//")
-    if not is_decimal(digits):
-        raise ValueError(f"{text!r} names no file descriptor; write fd://3")
-    return FdBind(int(digits))
+def parse_fd(text: str) -> FdBind | NamedBind:
+    """`fd://3`, or `fd://web` for the sockets of that name; `fd:3` means the same as `fd://3`."""
+    name = text.removeprefix("fd:").removeprefix("//")
+    if is_decimal(name):
+        return FdBind(int(name))
+    # sd_listen_fds(3): a name is made of printable ASCII characters without the colon that stands between names.
+    if not name or not name.isascii() or not name.isprintable() or name[0] in "+-.0123456789" or set(name) & set(" :/"):
+        raise ValueError(f"{text!r} names no file descriptor; write fd://3, or fd://NAME for a socket unit's")
+    return NamedBind(name)
 
 
 def parse_tcp(text: str) -> TcpBind:
@@ -114,5 +126,5 @@ def is_decimal(digits: str) -> bool:
     return 0 < len(digits) < 10 and digits.isascii() and digits.isdigit()
 
 
-BIND = Kind("ADDRESS", "`HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:/path` or `fd://N`", parse_bind)
+BIND = Kind("ADDRESS", "`HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:/path`, `fd://N` or `fd://NAME`", parse_bind)
 BindAddress = Annotated[Bind, BIND]

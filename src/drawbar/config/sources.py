@@ -1,9 +1,9 @@
 """Where settings come from, and which source wins.
 
 Command line over a command's presets over environment over file over variables of common use (WEB_CONCURRENCY) over
-defaults. Each source first yields values as they were given; one function then parses all of them, so a mistake is
-reported in the same words from everywhere, even where a stronger source overrides it. Beside the tree goes an
-`Effective` for each setting, which says where its value comes from.
+what the service manager passed (LISTEN_FDS) over defaults. Each source first yields values as they were given; one
+function then parses all of them, so a mistake is reported in the same words from everywhere, even where a stronger
+source overrides it. Beside the tree goes an `Effective` for each setting, which says where its value comes from.
 """
 
 import enum
@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
+from drawbar.config.binds import BIND
 from drawbar.config.errors import OperatorError, nearest
+from drawbar.config.passed import Passed, left_over, passed_sockets, with_numbers
 from drawbar.config.section import Section
 from drawbar.config.settings import SETTINGS, Setting, sections
 from drawbar.config.tree import Config
@@ -27,11 +29,12 @@ class Origin(enum.IntEnum):
     """The sources, the weakest first."""
 
     DEFAULT = 0
-    FALLBACK = 1
-    FILE = 2
-    ENVIRONMENT = 3
-    COMMAND = 4
-    OPTION = 5
+    PASSED = 1
+    FALLBACK = 2
+    FILE = 3
+    ENVIRONMENT = 4
+    COMMAND = 5
+    OPTION = 6
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -81,15 +84,17 @@ def load(
     file: str | None = None,
     presets: Mapping[str, object] | None = None,
     command: str = "",
+    pid: int | None = None,
 ) -> Loaded:
     """All sources together.
 
-    `options` and `presets` hold raw values by key ("server.bind"), the latter set by the command named `command`.
-    `file` is what `--config` said; without it DRAWBAR_CONFIG says it, else drawbar.toml is read where there is one.
-    Raises OperatorError.
+    `environ` is that of process `pid`, by default this one. `options` and `presets` hold raw values by key
+    ("server.bind"), the latter set by the command named `command`. `file` is what `--config` said; without it
+    DRAWBAR_CONFIG says it, else drawbar.toml is read where there is one. Raises OperatorError.
     """
     path = find_file(file, environ)
-    given = [*from_environment(environ), *from_fallbacks(environ)]
+    passed = passed_sockets(environ, os.getpid() if pid is None else pid)
+    given = [*from_environment(environ), *from_fallbacks(environ), *from_passed(passed)]
     if path is not None:
         given += from_file(path)
     for setting in SETTINGS:
@@ -98,10 +103,10 @@ def load(
             given.append(Given(setting, options[setting.key], Origin.OPTION, place))
         if presets and setting.key in presets:
             given.append(Given(setting, presets[setting.key], Origin.COMMAND, command))
-    effective = choose(given)
+    effective = tuple(name_no_sockets(item, passed) for item in choose(given))
     config = build(effective)
     report_conflicts(config, effective)
-    return Loaded(config, effective, path, tuple(strange_variables(environ)))
+    return Loaded(config, effective, path, tuple(notes(config, environ, passed)))
 
 
 def find_file(explicit: str | None, environ: Mapping[str, str]) -> str | None:
@@ -126,6 +131,31 @@ def from_fallbacks(environ: Mapping[str, str]) -> Iterator[Given]:
     for setting in SETTINGS:
         if setting.fallback and environ.get(setting.fallback):
             yield Given(setting, environ[setting.fallback], Origin.FALLBACK, setting.fallback)
+
+
+def from_passed(passed: tuple[Passed, ...]) -> Iterator[Given]:
+    """Sockets the service manager opened for us are what to listen on when nobody says otherwise."""
+    if passed:
+        (setting,) = (setting for setting in SETTINGS if setting.key == "server.bind")
+        yield Given(setting, [f"fd://{socket.fd}" for socket in passed], Origin.PASSED, "LISTEN_FDS")
+
+
+def name_no_sockets(item: Effective, passed: tuple[Passed, ...]) -> Effective:
+    """The same with descriptors for sockets that are named; raises OperatorError for a name that none has."""
+    if item.setting.kind is not BIND:
+        return item
+    place = f"{item.place}: {item.setting.key}" if item.origin is Origin.FILE else item.place
+    value = tuple(with_numbers(item.value, passed, place))
+    return msgspec.structs.replace(item, value=value)
+
+
+def notes(config: Config, environ: Mapping[str, str], passed: tuple[Passed, ...]) -> Iterator[str]:
+    """What was said and has no effect."""
+    yield from strange_variables(environ)
+    # For one connection there is nothing to listen on: whatever is passed is that connection.
+    unused = left_over(passed, (*config.server.bind, *config.control.metrics_bind)) if not config.process.inetd else ""
+    if unused:
+        yield unused
 
 
 def strange_variables(environ: Mapping[str, str]) -> Iterator[str]:
