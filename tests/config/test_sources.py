@@ -213,3 +213,10 @@ def test_a_variable_that_is_nearly_a_setting_is_noted() -> None:
 def test_variables_of_a_kubernetes_service_are_not_noted() -> None:
     names = ("PORT", "SERVICE_HOST", "SERVICE_PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "PORT_8000_TCP_PROTO")
     assert load({}, {f"DRAWBAR_{name}": "tcp://10.0.0.1:8000" for name in names}).notes == ()
+
+
+def test_what_contradicts_another_section_is_named_with_its_sources(write: Write) -> None:
+    write("[hooks]\nbefore_fork = 'site_hooks:close'\n")
+    said = refusal()
+    assert "hooks.before_fork = site_hooks:close (from drawbar.toml) and lifecycle.preload = false (default)" in said
+    assert load({"lifecycle.preload": "true"}, {}).config.hooks.before_fork == "site_hooks:close"

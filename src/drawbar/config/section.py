@@ -10,7 +10,7 @@ import msgspec
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Settings that are each valid and do not go together: their field names in one section, and why."""
+    """Settings that are each valid and do not go together, and why: field names in one section, keys in the tree."""
 
     fields: tuple[str, ...]
     why: str

@@ -249,8 +249,15 @@ def build(effective: tuple[Effective, ...]) -> Config:
 def report_conflicts(config: Config, effective: tuple[Effective, ...]) -> None:
     """Raises OperatorError for the first settings that contradict each other, naming where each comes from."""
     by_key = {item.setting.key: item for item in effective}
+    for keys, why in all_conflicts(config):
+        raise OperatorError(why, where=" and ".join(str(by_key[key]) for key in keys))
+
+
+def all_conflicts(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What contradicts itself, within a section or across: the keys, and why."""
     for name in sections():
         section: Section = getattr(config, name)
         for conflict in section.conflicts():
-            items = [by_key[f"{name}.{field}"] for field in conflict.fields]
-            raise OperatorError(conflict.why, where=" and ".join(map(str, items)))
+            yield tuple(f"{name}.{field}" for field in conflict.fields), conflict.why
+    for conflict in config.conflicts():
+        yield conflict.fields, conflict.why
