@@ -54,6 +54,30 @@ def test_quick_calls_are_about_for_a_while_after_the_last() -> None:
     assert probe.next_lane(0, 1, NOW + QUICK_REST) == SLOW
 
 
+@pytest.mark.parametrize(
+    ("probe", "quick", "slow", "expected"),
+    [
+        pytest.param(slots(4), 0, 0, 0, id="nothing-waits"),
+        pytest.param(slots(2, slow=2, recent=True), 0, 1, 0, id="no-slot-is-free"),
+        pytest.param(slots(2, slow=1), 0, 1, 0, id="no-quick-calls-are-about"),
+        pytest.param(slots(2, slow=1, recent=True), 0, 1, QUICK_REST, id="until-no-quick-calls-are-about"),
+        pytest.param(
+            slots(2, slow=1, recent=True, due_ns=NOW + OVERLAP + 7), 0, 1, 8, id="until-another-is-about-to-end"
+        ),
+        pytest.param(
+            slots(2, slow=1, recent=True, due_ns=NOW + 9 * QUICK_REST), 0, 1, QUICK_REST, id="whichever-comes-first"
+        ),
+        pytest.param(slots(2, slow=1, recent=True, due_ns=NOW - 1), 0, 1, QUICK_REST, id="one-is-late"),
+    ],
+)
+def test_when_time_alone_brings_another_answer(probe: LanesProbe, quick: int, slow: int, expected: int) -> None:
+    wait = probe.look_again_ns(quick, slow, NOW)
+    assert wait == expected
+    if wait:
+        assert probe.next_lane(quick, slow, NOW + wait - 1) == NONE
+        assert probe.next_lane(quick, slow, NOW + wait) == SLOW
+
+
 def test_a_call_that_ended_is_due_no_more() -> None:
     probe = slots(3, slow=1, recent=True)
     ticket = probe.note_started(SLOW, NOW + 1)

@@ -17,11 +17,11 @@ from drawbar.executors.tasks import TasksExecutor
 EAGER = sys.version_info >= (3, 12)
 
 
-def on_a_loop(scene: Callable[[TasksExecutor], Awaitable[None]]) -> None:
+def on_a_loop(scene: Callable[[TasksExecutor], Awaitable[None]], maximum: int = 0) -> None:
     """Plays a scene with an executor on a running loop."""
 
     async def play() -> None:
-        await scene(TasksExecutor(asyncio.get_running_loop()))
+        await scene(TasksExecutor(asyncio.get_running_loop(), maximum))
 
     asyncio.run(play())
 
@@ -161,3 +161,122 @@ def test_a_job_that_makes_no_coroutine_is_its_submitters_to_know() -> None:
         assert executor.running == set()
 
     on_a_loop(scene)
+
+
+# -- with a maximum
+
+
+
+# More turns of the loop than it takes a call to end and the next one to begin.
+TURNS = 10
+
+
+class Held:
+    """Calls that wait until each is let go. `started` says in which order they began."""
+
+    def __init__(self, executor: TasksExecutor) -> None:
+        self.executor = executor
+        self.gates: dict[int, asyncio.Event] = {}
+        self.started: list[int] = []
+
+    def submit(self, number: int, *, lasting: bool = False) -> ProbeJob:
+        """Has the executor make call `number`."""
+        self.gates[number] = asyncio.Event()
+
+        async def call() -> None:
+            self.started.append(number)
+            await self.gates[number].wait()
+
+        job = ProbeJob(call, lasting=lasting)
+        submit(self.executor, job)
+        return job
+
+    async def end(self, *numbers: int) -> None:
+        """Lets calls end, and others begin in their place."""
+        for number in numbers:
+            self.gates[number].set()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+
+def test_calls_beyond_the_maximum_wait_and_go_in_order() -> None:
+    async def scene(executor: TasksExecutor) -> None:
+        held = Held(executor)
+        for number in range(6):
+            held.submit(number)
+        assert (len(executor.running), executor.waiting) == (2, 4)
+        await held.end(1)
+        assert held.started == [0, 1, 2]
+        await held.end(0, 2)
+        assert held.started == [0, 1, 2, 3, 4]
+        assert (len(executor.running), executor.waiting) == (2, 1)
+        await held.end(3, 4, 5)
+        assert held.started == [0, 1, 2, 3, 4, 5]
+        assert (len(executor.running), executor.waiting) == (0, 0)
+
+    on_a_loop(scene, 2)
+
+
+def test_a_call_nobody_waits_for_any_more_is_not_made() -> None:
+    async def scene(executor: TasksExecutor) -> None:
+        held = Held(executor)
+        jobs = [held.submit(number) for number in range(5)]
+        jobs[0].left = jobs[1].left = jobs[3].left = True
+        await held.end(0)
+        assert held.started == [0, 2]
+        await held.end(2)
+        assert held.started == [0, 2, 4]
+        await held.end(4)
+        assert [job.dismissed for job in jobs] == [False, True, False, True, False]
+        assert (len(executor.running), executor.waiting) == (0, 0)
+
+    on_a_loop(scene, 1)
+
+
+def test_conversations_that_last_neither_wait_nor_count() -> None:
+    async def scene(executor: TasksExecutor) -> None:
+        held = Held(executor)
+        held.submit(0, lasting=True)
+        held.submit(1)
+        held.submit(2, lasting=True)
+        held.submit(3)
+        assert (len(executor.running), executor.waiting) == (3, 1)
+        await held.end(0, 2)
+        assert 3 not in held.started
+        await held.end(1)
+        assert held.started[-1] == 3
+        await held.end(3)
+
+    on_a_loop(scene, 1)
+
+
+def test_a_call_that_cannot_be_made_keeps_no_other_from_its_turn() -> None:
+    async def scene(executor: TasksExecutor) -> None:
+        def broken() -> None:
+            raise LookupError("broken")
+
+        held = Held(executor)
+        held.submit(0)
+        job = ProbeJob(broken)
+        submit(executor, job)
+        held.submit(1)
+        with complaints() as told:
+            await held.end(0)
+        assert held.started == [0, 1]
+        assert job.dismissed
+        assert [repr(context["exception"]) for context in told] == ["LookupError('broken')"]
+        await held.end(1)
+
+    on_a_loop(scene, 1)
+
+
+def test_those_that_wait_at_the_end_are_let_go() -> None:
+    async def scene(executor: TasksExecutor) -> None:
+        held = Held(executor)
+        jobs = [held.submit(number) for number in range(3)]
+        executor.dismiss()
+        assert [job.dismissed for job in jobs] == [False, True, True]
+        await held.end(0)
+        assert held.started == [0]
+
+    on_a_loop(scene, 1)

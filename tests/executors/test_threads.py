@@ -505,10 +505,32 @@ def test_a_client_may_leave_while_its_call_runs_or_waits(app: App, leave: Callab
         site.synchronise()
         app.gate.open()
         assert site.get("/next") == b"/next"
-        # Its call had been accepted, and was made.
-        app.gate.wait_entered(4)
-        site.synchronise()
+    # The end of a client's requests is not the end of its interest; a reset is, and then nobody calls for it.
+    assert app.gate.entered == (4 if leave is RawClient.close else 2)
+    assert site.executor.waiting == 0
     assert site.failed == []
+
+
+def test_a_drain_lets_go_of_waiting_calls_whose_clients_have_left(app: App) -> None:
+    ended: list[tuple[str, bool]] = []
+
+    def log(exchange: Any) -> None:
+        ended.append((exchange.target, exchange.complete))
+
+    with serve(app, 1, policy={"on_complete": log}) as site:
+        running, *waiting = saturate(site, app, 3)
+        for client in waiting:
+            client.reset()
+        running.reset()
+        site.drain()
+        site.synchronise()
+        assert site.reactor.connections == 0
+        assert site.executor.waiting == 2
+        assert site.thread.is_alive()
+        app.gate.open()
+        site.join()
+    assert app.gate.entered == 1
+    assert sorted(ended) == [("/hold/0", False), ("/hold/1", False), ("/hold/2", False)]
 
 
 # -- bodies

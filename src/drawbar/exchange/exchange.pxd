@@ -15,11 +15,19 @@ cdef enum Response:             # life of a response, in order
 # Nanoseconds of the monotonic clock.
 cdef uint64_t now_ns() noexcept nogil
 
+cdef class Exchange
+
 cdef class Job:
     """A gateway's side of an exchange: the call of its app, and what it hears meanwhile from the thread that leads."""
+    cdef readonly Exchange exchange
     cdef uint32_t route                         # equal for requests that are likely to take equally long
+    cdef bint lasting                           # a conversation of hours: not counted among the calls at once
     cdef int run(self) except -1                # calls the app; for executors, on a thread of theirs
     cdef object coroutine(self)                 # the same as a coroutine, for executors with a loop
+    # Of a call that had to wait, when its turn comes: does anybody wait for what it would answer?
+    cdef bint wanted(self) noexcept
+    cdef int dismiss(self) except -1            # instead of the call: lets go of the exchange
+    cdef int failed(self, object error) except -1   # the call broke: logs it, and answers what is still to be answered
     cdef int body_arrived(self) except -1       # more of the body, its end, or `body.error`
     cdef int disconnected(self) except -1       # the client is gone
     cdef int drained(self) except -1            # waiting output fell below the low water mark

@@ -35,6 +35,24 @@ cdef class Job:
     cdef object coroutine(self):
         raise NotImplementedError("this job needs a thread that may block")
 
+    cdef bint wanted(self) noexcept:
+        cdef Exchange exchange = self.exchange
+        return exchange is None or exchange.response == RESPONSE_NONE and not exchange.gone
+
+    cdef int dismiss(self) except -1:
+        cdef Exchange exchange = self.exchange
+        if exchange is None:
+            return 0
+        if exchange.response < RESPONSE_DONE:
+            exchange.abort()
+        if exchange.body is not None:
+            exchange.body.close_file()
+        exchange.job = None
+        return 0
+
+    cdef int failed(self, object error) except -1:
+        return self.dismiss()
+
     cdef int body_arrived(self) except -1:
         return 0
 

@@ -8,8 +8,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from drawbar.exchange.exchange cimport Executor, Job
 from drawbar.executors.lanes cimport (
-    LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, OVERLAP_NS, QUICK_REST_NS, Slots, TRACKED, next_lane, note_ended,
-    note_quick, note_started)
+    LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, OVERLAP_NS, QUICK_REST_NS, Slots, TRACKED, look_again_ns, next_lane,
+    note_ended, note_quick, note_started)
 
 # Raw values of what tests compare with.
 NONE = <int>LANE_NONE
@@ -40,6 +40,10 @@ cdef class LanesProbe:
         """next_lane()"""
         return <int>next_lane(&self.slots, quick, slow, now_ns)
 
+    def look_again_ns(self, int quick, int slow, uint64_t now_ns):
+        """look_again_ns()"""
+        return look_again_ns(&self.slots, quick, slow, now_ns)
+
     def note_quick(self, uint64_t now_ns):
         """note_quick()"""
         note_quick(&self.slots, now_ns)
@@ -54,12 +58,25 @@ cdef class LanesProbe:
 
 
 cdef class ProbeJob(Job):
-    """A job that is a Python function: called by executors with threads, awaited by those with a loop."""
-    cdef object function
+    """A job that is a Python function: called by executors with threads, awaited by those with a loop.
 
-    def __init__(self, function, uint32_t route=0):
+    left: set when nobody waits for it any more. dismissed: it was let go of instead of called.
+    """
+    cdef object function
+    cdef public bint left
+    cdef readonly bint dismissed
+
+    def __init__(self, function, uint32_t route=0, *, bint lasting=False):
         self.function = function
         self.route = route
+        self.lasting = lasting
+
+    cdef bint wanted(self) noexcept:
+        return not self.left
+
+    cdef int dismiss(self) except -1:
+        self.dismissed = True
+        return 0
 
     cdef int run(self) except -1:
         self.function()

@@ -20,6 +20,9 @@ cdef struct Slots:
 
 # `quick`, `slow`: calls waiting in each lane.
 cdef Lane next_lane(const Slots* slots, int quick, int slow, uint64_t now_ns) noexcept nogil
+# Nanoseconds after which another answer of next_lane(), which has just said LANE_NONE, is due by the clock alone;
+# 0: only a call that comes or ends changes it.
+cdef uint64_t look_again_ns(const Slots* slots, int quick, int slow, uint64_t now_ns) noexcept nogil
 cdef void note_quick(Slots* slots, uint64_t now_ns) noexcept nogil
 # `due_ns`: when a slow call should end, 0 for unknown. Returns what note_ended wants to hear.
 cdef int note_started(Slots* slots, Lane lane, uint64_t due_ns) noexcept nogil

@@ -31,6 +31,18 @@ cdef Lane next_lane(const Slots* slots, int quick, int slow, uint64_t now_ns) no
     return LANE_SLOW
 
 
+cdef uint64_t look_again_ns(const Slots* slots, int quick, int slow, uint64_t now_ns) noexcept nogil:
+    cdef uint64_t until = slots.quick_until_ns
+    cdef int i
+    if slots.running >= slots.maximum or quick > 0 or slow == 0 or until <= now_ns:
+        return 0
+    # The last slot is kept back: until no quick calls are about, or another slow one is due to end soon.
+    for i in range(TRACKED):
+        if slots.due_ns[i] > now_ns + <uint64_t>OVERLAP_NS:
+            until = min(until, slots.due_ns[i] - <uint64_t>OVERLAP_NS + 1)
+    return until - now_ns
+
+
 cdef void note_quick(Slots* slots, uint64_t now_ns) noexcept nogil:
     slots.quick_until_ns = now_ns + <uint64_t>QUICK_REST_NS
 

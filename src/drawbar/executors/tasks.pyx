@@ -4,10 +4,15 @@
 From Python 3.12 on a task takes its first step when it is made, so an app that never waits has answered before the
 next request is read. Before that the loop steps it on its next iteration. In both the app sees a real current_task().
 
+With a maximum, calls beyond it wait, first come, first served, and the end of one starts the next. A call whose client
+left while it waited is not made. Conversations that last (WebSockets) neither wait nor count: a few dozen of them would
+otherwise keep everybody else out for hours.
+
 The loop holds tasks weakly; `running` is what keeps them alive, and what a drain waits for.
 """
 import asyncio
 import sys
+from collections import deque
 
 from drawbar.exchange.exchange cimport Executor, Job
 from drawbar.net.reactor cimport TURN_KEPT, Turn
@@ -16,21 +21,75 @@ cdef dict EAGER = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 cdef class TasksExecutor(Executor):
-    """loop: the running event loop the reactor is nested in."""
+    """loop: the running event loop the reactor is nested in. maximum: calls that may run at once; 0: any number."""
     cdef object loop
     cdef object make_task
     cdef dict options
     cdef readonly set running
+    cdef readonly int maximum
+    cdef int counted                # of `running`, those that the maximum is about
+    cdef object queue
 
-    def __init__(self, object loop):
+    def __init__(self, object loop, int maximum=0):
         self.loop = loop
         self.make_task = asyncio.Task
         self.options = dict(EAGER, loop=loop)
         self.running = set()
+        self.maximum = maximum
+        self.queue = deque()
+
+    @property
+    def waiting(self):
+        """Calls waiting for their turn."""
+        return len(self.queue)
+
+    def dismiss(self):
+        """Lets go of every call that waits: the end has come."""
+        cdef Job job
+        while self.queue:
+            job = self.queue.popleft()
+            job.dismiss()
 
     cdef Turn submit(self, Job job) except *:
-        task = self.make_task(job.coroutine(), **self.options)
-        if not task.done():
-            self.running.add(task)
-            task.add_done_callback(self.running.discard)
+        if self.maximum == 0 or job.lasting:
+            task = self.make_task(job.coroutine(), **self.options)
+            if not task.done():
+                self.running.add(task)
+                task.add_done_callback(self.running.discard)
+        elif self.counted < self.maximum:
+            self._start(job)
+        else:
+            self.queue.append(job)
         return TURN_KEPT
+
+    cdef int _start(self, Job job) except -1:
+        """Makes a call that counts."""
+        # Before its first step, which may end another call, and so start the next.
+        self.counted += 1
+        try:
+            task = self.make_task(job.coroutine(), **self.options)
+        except BaseException:
+            self.counted -= 1
+            raise
+        if task.done():
+            self.counted -= 1
+        else:
+            self.running.add(task)
+            task.add_done_callback(self._ended)
+        return 0
+
+    def _ended(self, task):
+        """A call that counted is over: those that wait take its place."""
+        cdef Job job
+        self.running.discard(task)
+        self.counted -= 1
+        while self.queue and self.counted < self.maximum:
+            job = self.queue.popleft()
+            if not job.wanted():
+                job.dismiss()
+                continue
+            try:
+                self._start(job)
+            except Exception as error:
+                self.loop.call_exception_handler({"message": "a call cannot be made", "exception": error})
+                job.dismiss()

@@ -17,7 +17,8 @@ sleep and tick without the GIL, on a semaphore of their own.
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from drawbar.exchange.exchange cimport Executor, Job, now_ns
-from drawbar.executors.lanes cimport LANE_NONE, LANE_QUICK, Lane, Slots, next_lane, note_ended, note_quick, note_started
+from drawbar.executors.lanes cimport (
+    LANE_NONE, LANE_QUICK, Lane, Slots, look_again_ns, next_lane, note_ended, note_quick, note_started)
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, TURN_LOST, Turn
 
 import threading
@@ -49,7 +50,7 @@ cdef enum:
     ROUTES = 1024               # remembered routes; a power of two
     SLOW_SCORE = 4              # quick runs in a row that make a slow route quick again
     SPAWN_RETRY_NS = 1_000_000_000  # after the machine refused another thread
-    LANE_POLL_MS = 1            # how often the leader looks at the lanes while slow calls wait for the last slot
+    LANE_POLL_MS = 1            # how often the leader looks at the lanes while a call may start and no thread takes it
 
 cdef struct Route:
     uint64_t took_ns            # by calls of it lately, a moving average; 0: not measured yet
@@ -289,7 +290,11 @@ cdef class ThreadsExecutor(Executor):
             lane = next_lane(&self.slots, <int>len(self.quick), <int>len(self.slow), now_ns())
             if lane != LANE_NONE:
                 self._work(lane)
-            elif self.watcher is None:
+                continue
+            if self.reactor.waiting and self._look_again_ns():
+                # It fell asleep when only the end of a call could let another one start: now time can, too.
+                self.reactor.wake()
+            if self.watcher is None:
                 self._watch(thread)
             elif not self._rest(thread, may_end):
                 return 0
@@ -298,21 +303,17 @@ cdef class ThreadsExecutor(Executor):
     cdef int _lead(self) except -1:
         cdef uint64_t epoch
         cdef Reactor reactor = self.reactor
-        cdef int timeout
         self.led = True
         self.epoch += 1
         epoch = self.epoch
         self.calling = False
         try:
             while not reactor.stopped:
-                timeout = reactor.timeout_ms()
-                if self.slow and (timeout < 0 or timeout > LANE_POLL_MS):
-                    timeout = LANE_POLL_MS
-                if reactor.turn(timeout) == TURN_LOST or self.epoch != epoch:
+                if reactor.turn(self._sleep_ms()) == TURN_LOST or self.epoch != epoch:
                     return 0
                 if self.slow or self.quick:
                     self._staff(False)
-                if reactor.draining and reactor.connections == 0 and self.slots.running == 0:
+                if reactor.draining and reactor.connections == 0 and self.slots.running == 0 and not self.waiting:
                     reactor.stop()
         finally:
             if self.epoch == epoch:
@@ -321,14 +322,38 @@ cdef class ThreadsExecutor(Executor):
                 self._wake_all()
         return 0
 
+    cdef uint64_t _look_again_ns(self) except? 0:
+        return look_again_ns(&self.slots, <int>len(self.quick), <int>len(self.slow), now_ns())
+
+    cdef int _sleep_ms(self) except -2:
+        """How long the leader may sleep: to the reactor's next deadline, or until calls that wait must be looked at."""
+        cdef int timeout = self.reactor.timeout_ms()
+        cdef int look = -1
+        cdef uint64_t wait
+        if not self.slow and not self.quick:
+            return timeout
+        if next_lane(&self.slots, <int>len(self.quick), <int>len(self.slow), now_ns()) != LANE_NONE:
+            # A thread is on its way to it, unless the machine refused one.
+            look = LANE_POLL_MS
+        else:
+            wait = self._look_again_ns()
+            if wait:
+                look = <int>(wait // 1_000_000) + 1
+        return look if look >= 0 and (timeout < 0 or timeout > look) else timeout
+
     cdef int _work(self, Lane lane) except -1:
-        """Pulls one call and runs it."""
+        """Pulls one call and runs it, unless its client has left while it waited."""
         cdef Job job = self.quick.popleft() if lane == LANE_QUICK else self.slow.popleft()
         cdef uint32_t route = job.route & (ROUTES - 1)
         cdef uint64_t started = now_ns()
         cdef uint64_t took
         cdef Route* known = &self.routes[route]
-        cdef int ticket = note_started(&self.slots, lane, started + known.took_ns if known.took_ns else 0)
+        cdef int ticket
+        if not job.wanted():
+            job.dismiss()
+            self._tell_drained()
+            return 0
+        ticket = note_started(&self.slots, lane, started + known.took_ns if known.took_ns else 0)
         try:
             job.run()
         except BaseException as error:

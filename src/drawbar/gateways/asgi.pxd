@@ -28,7 +28,6 @@ cdef class AsgiHandler(Handler):
 
 cdef class AsgiCall(Job):
     cdef AsgiHandler handler
-    cdef Exchange exchange
     cdef dict scope
     cdef bint answered                  # by us, as the body went bad: what the app still says has no reader
     cdef bint asked                     # the app got the (end of the) body
@@ -44,7 +43,6 @@ cdef class AsgiCall(Job):
 
 cdef class Upgrade(Job):
     cdef AsgiHandler handler
-    cdef readonly Exchange exchange
     cdef readonly dict scope
     cdef public object on_data
     cdef public object on_drained

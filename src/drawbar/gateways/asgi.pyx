@@ -106,6 +106,7 @@ cdef class AsgiHandler(Handler):
             upgrade = Upgrade.__new__(Upgrade)
             upgrade.handler = self
             upgrade.exchange = exchange
+            upgrade.lasting = True
             upgrade.scope = self.scope(exchange, True)
             # It will outlive the connection's buffer by far, and a report or a log line asks for its target.
             exchange.own_head()

@@ -30,13 +30,11 @@ cdef class WsgiHandler(Handler):
 
 cdef class WsgiCall(Job):
     cdef WsgiHandler handler
-    cdef Exchange exchange
     cdef dict environ
     cdef bint started
     cdef object _write(self, object data)
     cdef int _respond(self, object result) except -1
     cdef int _send(self, object item, bint last) except -1
     cdef int _send_file(self, object wrapper) except -1
-    cdef int _failed(self, object error) except -1
     cdef int _status(self, str status) except -1
     cdef int _headers(self, list headers) except -1

@@ -342,13 +342,13 @@ cdef class WsgiCall(Job):
                 result = self.handler.app(self.environ, self)
                 self._respond(result)
             except BaseException as error:
-                self._failed(error)
+                self.failed(error)
             try:
                 if result is not None and not PyBytes_CheckExact(result) and type(result) is not list and (
                         hasattr(result, "close")):
                     result.close()
             except BaseException as error:
-                self._failed(error)
+                self.failed(error)
         finally:
             # Whatever went wrong with telling what went wrong, no client waits for ever.
             if self.exchange.response < RESPONSE_DONE:
@@ -504,7 +504,7 @@ cdef class WsgiCall(Job):
         exchange.write_file(None, fd, offset, size, True)
         return 1
 
-    cdef int _failed(self, object error) except -1:
+    cdef int failed(self, object error) except -1:
         """The app, or what it returned, raised."""
         cdef Exchange exchange = self.exchange
         cdef int status = 500

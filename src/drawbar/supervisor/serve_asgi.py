@@ -137,6 +137,7 @@ class _Server:
         # Work behind a response, such as background tasks, is part of its request.
         if executor.running:
             await asyncio.wait(set(executor.running), timeout=max(0.0, deadline - loop.time()))
+        executor.dismiss()
         for task in set(executor.running):
             task.cancel()
         if executor.running:
