@@ -1,0 +1,211 @@
+"""The control API: a WSGI application of a dozen routes, listed in `Api`.
+
+It takes requests apart and puts answers together; what it tells comes from `State`, what it is told goes to the master.
+At a public door only metrics and probes exist. A body that is no JSON object of the known members is refused: a
+misspelt member of a command must not be taken for none.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import parse_qs
+
+import msgspec
+from msgspec import Struct
+
+from drawbar.supervisor.control.line import ANSWER_S, WAIT_S, Refused, Silent
+from drawbar.supervisor.control.metrics import CONTENT_TYPE, render
+from drawbar.supervisor.control.problems import KINDS, Problem, Reply
+from drawbar.supervisor.control.state import State
+from drawbar.supervisor.logs import Log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+MOST_WORKERS = 1024
+"""As many as `server.workers` takes."""
+STACKS_S = 10.0
+"""Workers tell their stacks when they come to it; one that is stuck is not waited for longer."""
+
+T = TypeVar("T", bound=Struct)
+
+
+class Replacing(Struct, forbid_unknown_fields=True):
+    """`wait`: answer only when the new workers serve, or could not."""
+
+    wait: bool = False
+
+
+class Stopping(Struct, forbid_unknown_fields=True):
+    """`now`: without waiting for requests in progress."""
+
+    now: bool = False
+
+
+class Counting(Struct, forbid_unknown_fields=True):
+    """By how many workers, or to how many: one of the two."""
+
+    change: int | None = None
+    count: int | None = None
+
+
+class Killing(Struct, forbid_unknown_fields=True):
+    """Which worker."""
+
+    pid: int
+
+
+class Plain(Struct, forbid_unknown_fields=True):
+    """A command with nothing more to say."""
+
+
+class Request(NamedTuple):
+    """What a route gets to see."""
+
+    query: Mapping[str, list[str]]
+    body: bytes
+
+
+Route = Callable[[Request], Reply]
+
+
+class Api:
+    """The application for one kind of door."""
+
+    def __init__(self, state: State, log: Log, *, public: bool) -> None:
+        self._state = state
+        self._log = log
+        probes: dict[str, Route] = {"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}
+        asks: dict[str, Route] = {"/status": self._status, "/config": self._config, "/stacks": self._stacks}
+        tells: dict[str, Route] = {
+            "/reload": self._replace("reload"),
+            "/restart": self._replace("restart"),
+            "/upgrade": self._replace("upgrade"),
+            "/stop": self._stop,
+            "/workers": self._workers,
+            "/logs/reopen": self._reopen,
+            "/kill": self._kill,
+            "/pause": self._simply("pause"),
+            "/resume": self._simply("resume"),
+        }
+        self._routes: dict[str, dict[str, Route]] = {
+            path: {"GET": route, "HEAD": route} for path, route in (probes if public else probes | asks).items()
+        }
+        if not public:
+            self._routes |= {path: {"POST": route} for path, route in tells.items()}
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        try:
+            reply = self._answer(environ)
+        except Problem as problem:
+            reply = problem.reply()
+        except Refused as refused:
+            reply = Problem(KINDS[refused.kind], str(refused)).reply()
+        except Silent as silent:
+            reply = Problem(503, str(silent)).reply()
+        headers = [("Content-Type", reply.content_type), ("Cache-Control", "no-store"), *reply.headers]
+        headers.append(("Content-Length", str(len(reply.body))))
+        start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", headers)
+        return [reply.body]
+
+    def _answer(self, environ: "WSGIEnvironment") -> Reply:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        methods = self._routes.get(path)
+        if methods is None:
+            raise Problem(404, f"there is no {path} here", more={"paths": sorted(self._routes)})
+        if method not in methods:
+            allowed = ", ".join(methods)
+            raise Problem(405, f"{path} takes {allowed}, not {method}", headers=(("Allow", allowed),))
+        return methods[method](Request(parse_qs(environ["QUERY_STRING"]), environ["wsgi.input"].read()))
+
+    # Probes and figures.
+
+    def _metrics(self, request: Request) -> Reply:
+        return Reply(200, render(self._state.exposition()).encode(), CONTENT_TYPE)
+
+    def _livez(self, request: Request) -> Reply:
+        self._state.line.ask("ping")
+        return Reply(200, b"ok\n", "text/plain; charset=utf-8")
+
+    def _readyz(self, request: Request) -> Reply:
+        reason = self._state.why_not_ready()
+        if reason is not None:
+            raise Problem(503, reason)
+        return Reply(200, b"ok\n", "text/plain; charset=utf-8")
+
+    def _status(self, request: Request) -> Reply:
+        return _json(self._state.status())
+
+    def _config(self, request: Request) -> Reply:
+        return _json(self._state.line.ask("config"))
+
+    def _stacks(self, request: Request) -> Reply:
+        pid = _pid_of(request.query)
+        return _json(self._state.line.ask("stacks", STACKS_S, **({} if pid is None else {"pid": pid})))
+
+    # Commands.
+
+    def _replace(self, verb: str) -> Route:
+        def route(request: Request) -> Reply:
+            wait = _read(request.body, Replacing).wait
+            result = self._state.line.ask(verb, WAIT_S if wait else ANSWER_S, wait=wait)
+            # 202: the server has taken it on and is at it (RFC 9110, 15.3.3).
+            return _json(result, 200 if wait else 202)
+
+        return route
+
+    def _simply(self, verb: str) -> Route:
+        def route(request: Request) -> Reply:
+            _read(request.body, Plain)
+            return _json(self._state.line.ask(verb))
+
+        return route
+
+    def _stop(self, request: Request) -> Reply:
+        return _json(self._state.line.ask("stop", now=_read(request.body, Stopping).now), 202)
+
+    def _workers(self, request: Request) -> Reply:
+        wanted = _read(request.body, Counting)
+        if (wanted.change is None) == (wanted.count is None):
+            raise Problem(400, 'say either {"change": 1} or {"count": 4}')
+        if wanted.count is not None:
+            if not 0 <= wanted.count <= MOST_WORKERS:
+                raise Problem(400, f"{wanted.count} is no number of workers; write one from 0 to {MOST_WORKERS}")
+            return _json(self._state.line.ask("workers", count=wanted.count), 202)
+        if not wanted.change or abs(wanted.change) > MOST_WORKERS:
+            raise Problem(400, f"{wanted.change} changes nothing, or too much; write 1 or -1")
+        return _json(self._state.line.ask("workers", change=wanted.change), 202)
+
+    def _reopen(self, request: Request) -> Reply:
+        _read(request.body, Plain)
+        result = self._state.line.ask("reopen-logs")
+        # This process writes to the same file, and was forked before it was rotated away.
+        self._log.reopen()
+        return _json(result)
+
+    def _kill(self, request: Request) -> Reply:
+        return _json(self._state.line.ask("kill", pid=_read(request.body, Killing).pid), 202)
+
+
+def _json(value: Any, status: int = 200) -> Reply:
+    return Reply(status, msgspec.json.encode(value) + b"\n")
+
+
+def _read(body: bytes, kind: type[T]) -> T:
+    """The command's members; none at all is an empty object."""
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        members = ", ".join(msgspec.structs.fields(kind)[index].name for index in range(len(kind.__struct_fields__)))
+        raise Problem(400, f"the body is not as it should be: {error}; known members: {members or 'none'}") from error
+
+
+def _pid_of(query: Mapping[str, list[str]]) -> int | None:
+    """The process id a query names; None without one."""
+    (text, *more) = query.get("pid", [""])
+    if not text and not more:
+        return None
+    if more or not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Problem(400, f"pid={text!r} is no process id; write one number")
+    return int(text)

@@ -1,0 +1,249 @@
+"""What is known of a running server, as plain data: what the master says, what the scoreboard counts, both together.
+
+Types and pure functions only. `Status` is what GET /status answers and what `drawbar ctl` and `drawbar top` read back,
+so a field is added here and nowhere else. Times are seconds, sizes bytes, counters run since the server first started.
+"""
+
+import math
+from typing import Any
+
+from msgspec import Struct, field
+
+TAKES_REQUESTS = ("serving", "reloading", "upgrading")
+"""Phases of a server that may be sent traffic."""
+SERVING = "ready"
+"""Phase of a worker that takes requests."""
+
+
+class Backlog(Struct):
+    """Connections that wait to be accepted, and how many may."""
+
+    waiting: int
+    limit: int
+
+
+class Listener(Struct):
+    """An address requests come in at. `backlog` is None where the system does not tell."""
+
+    address: str
+    backlog: Backlog | None = None
+
+
+class WorkerRecord(Struct):
+    """A worker as the master knows it. `cell` is its place on the scoreboard, `retiring` why it is to be replaced."""
+
+    slot: int
+    pid: int
+    generation: int
+    phase: str
+    cell: int | None = None
+    started_s_ago: float | None = None
+    retiring: str | None = None
+
+
+class Record(Struct):
+    """A server as its master knows it: the master's answer to `status`."""
+
+    version: str
+    pid: int
+    started: float
+    uptime_s: float
+    phase: str
+    target: str | None = None
+    interface: str | None = None
+    generation: int = 1
+    listeners: list[Listener] = field(default_factory=list)
+    workers: list[WorkerRecord] = field(default_factory=list)
+    desired: int = 0
+    restarts: dict[str, int] = field(default_factory=dict)
+    last_error: str | None = None
+    config_file: str | None = None
+
+
+class Memory(Struct):
+    """A process's memory: resident; its share of it, where pages of several count once; and the shared part."""
+
+    rss: int
+    pss: int
+    shared: int
+
+
+class Running(Struct):
+    """A request in flight. `called` is false while it waits for its application."""
+
+    request: str
+    seconds: float
+    called: bool = True
+    peer: str | None = None
+
+
+class Cell(Struct):
+    """What one worker counts on the scoreboard. `in_flight` has the oldest first."""
+
+    pid: int
+    requests: int = 0
+    busy: int = 0
+    waiting: int = 0
+    threads: int = 0
+    connections: int = 0
+    in_flight: list[Running] = field(default_factory=list)
+
+
+class Histogram(Struct):
+    """How often something took how long: counts[i] of at most bounds_s[i], the last of more than any of them."""
+
+    bounds_s: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=lambda: [0])
+    sum_s: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return sum(self.counts)
+
+    def since(self, before: "Histogram") -> "Histogram":
+        """What was added since `before`."""
+        if before.bounds_s != self.bounds_s:
+            return self
+        counts = [max(0, now - then) for now, then in zip(self.counts, before.counts, strict=True)]
+        return Histogram(self.bounds_s, counts, max(0.0, self.sum_s - before.sum_s))
+
+    def quantile(self, share: float) -> float | None:
+        """The time within which this share of all were done, as exact as the buckets are; None when there are none.
+
+        Within a bucket it is interpolated, as histogram_quantile() of Prometheus does; beyond the last bound it is inf.
+        """
+        wanted, below = share * self.count, 0
+        if not self.count:
+            return None
+        low = 0.0
+        for bound, count in zip(self.bounds_s, self.counts, strict=False):
+            if count and below + count >= wanted:
+                return low + (bound - low) * (wanted - below) / count
+            below += count
+            low = bound
+        return math.inf
+
+
+class Totals(Struct):
+    """What all workers counted, those of the past included: nothing here ever goes back."""
+
+    requests: dict[str, int] = field(default_factory=dict)
+    """By status class, "2xx"; "aborted" is those broken off before they had one."""
+    latency: Histogram = field(default_factory=Histogram)
+    queued: Histogram = field(default_factory=Histogram)
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    accepted: int = 0
+    refused: int = 0
+    timeouts: int = 0
+    gc_collections: list[int] = field(default_factory=list)
+    gc_pause_s: float = 0.0
+
+
+class Worker(Struct):
+    """A worker: what the master knows, what it counts, what it weighs."""
+
+    slot: int
+    pid: int
+    generation: int
+    phase: str
+    age_s: float | None = None
+    retiring: str | None = None
+    requests: int = 0
+    busy: int = 0
+    waiting: int = 0
+    threads: int = 0
+    connections: int = 0
+    memory: Memory | None = None
+    in_flight: list[Running] = field(default_factory=list)
+    """The oldest first, at most SHOWN of them."""
+
+
+class Status(Struct):
+    """A running server."""
+
+    version: str
+    pid: int
+    started: float
+    uptime_s: float
+    phase: str
+    ready: bool
+    reason: str | None
+    """Why it is not ready."""
+    target: str | None
+    interface: str | None
+    generation: int
+    desired: int
+    listeners: list[Listener]
+    workers: list[Worker]
+    restarts: dict[str, int]
+    totals: Totals
+    last_error: str | None
+    config_file: str | None
+    memory: Memory | None
+    """The master's own."""
+    taken: float
+    """When, in seconds of a monotonic clock: two of them give the time between."""
+
+
+SHOWN = 20
+"""Requests in flight of a worker that a status lists."""
+
+
+def merge(record: Record, cells: dict[int, Cell], totals: Totals, memory: dict[int, Memory], taken: float) -> Status:
+    """All that is known. `cells` and `memory` go by process id; a worker may be in neither yet."""
+    reason = why_not_ready(record)
+    return Status(
+        version=record.version,
+        pid=record.pid,
+        started=record.started,
+        uptime_s=record.uptime_s,
+        phase=record.phase,
+        ready=reason is None,
+        reason=reason,
+        target=record.target,
+        interface=record.interface,
+        generation=record.generation,
+        desired=record.desired,
+        listeners=record.listeners,
+        workers=[merge_worker(worker, cells, memory) for worker in sorted(record.workers, key=_order)],
+        restarts=record.restarts,
+        totals=totals,
+        last_error=record.last_error,
+        config_file=record.config_file,
+        memory=memory.get(record.pid),
+        taken=taken,
+    )
+
+
+def merge_worker(worker: WorkerRecord, cells: dict[int, Cell], memory: dict[int, Memory]) -> Worker:
+    """One worker; without a cell its figures are zero."""
+    cell = cells.get(worker.pid, Cell(worker.pid))
+    return Worker(
+        slot=worker.slot,
+        pid=worker.pid,
+        generation=worker.generation,
+        phase=worker.phase,
+        age_s=worker.started_s_ago,
+        retiring=worker.retiring,
+        requests=cell.requests,
+        busy=cell.busy,
+        waiting=cell.waiting,
+        threads=cell.threads,
+        connections=cell.connections,
+        memory=memory.get(worker.pid),
+        in_flight=cell.in_flight[:SHOWN],
+    )
+
+
+def why_not_ready(record: Record) -> str | None:
+    """Why this server should be sent no traffic; None when it should."""
+    if record.phase not in TAKES_REQUESTS:
+        return f"the server is {record.phase}"
+    if not any(worker.phase == SERVING for worker in record.workers):
+        return "no worker takes requests"
+    return None
+
+
+def _order(worker: WorkerRecord) -> tuple[Any, ...]:
+    return worker.slot, worker.generation, worker.pid
