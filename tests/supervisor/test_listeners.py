@@ -1,33 +1,26 @@
-"""Listening sockets over the real system: what is bound how, and what an operator reads when it cannot be."""
+"""All sockets of a server: whose they are, what an update keeps, and what a successor gets."""
 
 import os
-import re
 import socket
-import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from drawbar.config import Config, OperatorError, ServerConfig, parse_bind
-from drawbar.supervisor.listeners import Listeners
-
-HAS_IPV6 = socket.has_dualstack_ipv6()
-needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+from drawbar.config import Config, ListenConfig, OperatorError, ServerConfig, parse_bind
+from drawbar.supervisor.listeners import QUIET_S, Handover, Listeners, Passed, Place
 
 
-def listen(*binds: str, **server: object) -> closing[Listeners]:
-    section = ServerConfig(bind=tuple(parse_bind(bind) for bind in binds), **server)  # type: ignore[arg-type]
-    return closing(Listeners(Config(server=section)))
+def config(*binds: str, backlog: int = 64, unix_mode: int | None = None, **listen: object) -> Config:
+    """A configuration that does not wait for addresses."""
+    server = ServerConfig(bind=tuple(parse_bind(bind) for bind in binds), backlog=backlog, unix_mode=unix_mode)
+    return Config(server=server, listen=ListenConfig(**{"bind_tries": 1, **listen}))  # type: ignore[arg-type]
 
 
-def refused(*binds: str, **server: object) -> str:
-    """The one line the operator gets."""
-    with pytest.raises(OperatorError) as caught, listen(*binds, **server):
-        pass
-    return str(caught.value)
+def opened(configuration: Config, slots: Iterable[int] = (1,), **options: object) -> closing[Listeners]:
+    return closing(Listeners(configuration, slots=slots, **options))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -37,207 +30,360 @@ def directory() -> Iterator[Path]:
         yield Path(name)
 
 
-def connects(address: str | tuple[str, int]) -> bool:
-    if isinstance(address, str):
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(address) == 0
-    try:
-        with socket.create_connection(address, 5):
-            return True
-    except OSError:
-        return False
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
 
 
-def test_listens_on_tcp() -> None:
-    with listen("127.0.0.1:0") as listeners:
-        [listener] = listeners.sockets
-        assert connects(listener.getsockname())
-        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
-        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert not listener.get_inheritable()
-        assert not listener.getblocking()
-        assert listeners.addresses() == [f"http://127.0.0.1:{listener.getsockname()[1]}"]
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return port_of(found)
 
 
-def test_accepted_sockets_inherit_nodelay() -> None:
-    with listen("127.0.0.1:0") as listeners, socket.create_connection(listeners.sockets[0].getsockname()):
-        listeners.sockets[0].setblocking(True)
-        accepted, _ = listeners.sockets[0].accept()
-        with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+def names(sockets: Iterable[socket.socket]) -> list[object]:
+    return [listener.getsockname() for listener in sockets]
 
 
-@needs_ipv6
-def test_every_address_is_both_families_in_one_socket() -> None:
-    with listen(":0") as listeners:
-        [listener] = listeners.sockets
-        port = listener.getsockname()[1]
-        assert connects(("127.0.0.1", port))
-        assert connects(("::1", port))
+def connect(port: int, times: int) -> list[socket.socket]:
+    return [socket.create_connection(("127.0.0.1", port), 5) for _ in range(times)]
 
 
-@needs_ipv6
-def test_an_ipv6_address_is_ipv6_alone() -> None:
-    with listen("[::1]:0") as listeners:
-        port = listeners.sockets[0].getsockname()[1]
-        assert connects(("::1", port))
-        assert listeners.addresses() == [f"http://[::1]:{port}"]
-        with listen(f"127.0.0.1:{port}") as others:
-            assert others.addresses() == [f"http://127.0.0.1:{port}"]
+def taken(listener: socket.socket) -> int:
+    """Connections in its queue, which is empty then."""
+    count = 0
+    while True:
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1
 
 
-def test_every_address_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
-    with listen(":0") as listeners:
-        assert listeners.addresses() == [f"http://0.0.0.0:{listeners.sockets[0].getsockname()[1]}"]
+# Whose they are.
 
 
-def test_a_name_with_several_addresses_has_one_port() -> None:
-    with listen("localhost:0") as listeners:
-        assert len({listener.getsockname()[1] for listener in listeners.sockets}) == 1
+def test_shared_sockets_are_the_same_for_every_slot() -> None:
+    with opened(config("127.0.0.1:0", "127.0.0.1:0"), (1, 2)) as listeners:
+        assert listeners.for_slot(1) == listeners.for_slot(2) == listeners.sockets
+        assert len(listeners.sockets) == 2
+        assert listeners.not_for_slot(1) == []
 
 
-def test_listens_on_several_binds(directory: Path) -> None:
-    with listen("127.0.0.1:0", f"unix:{directory}/a", "127.0.0.1:0") as listeners:
-        assert [re.sub(r"\d+$", "N", address) for address in listeners.addresses()] == [
-            "http://127.0.0.1:N",
-            f"unix:{directory}/a",
-            "http://127.0.0.1:N",
+def test_reuseport_gives_each_slot_a_socket_of_its_own() -> None:
+    with opened(config("127.0.0.1:0", reuseport=True), (1, 2)) as listeners:
+        [first], [second] = listeners.for_slot(1), listeners.for_slot(2)
+        assert first is not second
+        assert port_of(first) == port_of(second)
+        assert listeners.addresses() == [f"http://127.0.0.1:{port_of(first)}"]
+        assert listeners.not_for_slot(1) == [second.fileno()]
+
+
+def test_reuseport_spreads_connections_over_the_slots() -> None:
+    with opened(config("127.0.0.1:0", reuseport=True), (1, 2)) as listeners:
+        clients = connect(port_of(listeners.sockets[0]), 40)
+        spread = [taken(listeners.for_slot(slot)[0]) for slot in (1, 2)]
+        assert sum(spread) == 40
+        assert min(spread) > 0
+        for client in clients:
+            client.close()
+
+
+def test_reuseport_leaves_unix_sockets_shared(directory: Path) -> None:
+    with opened(config(f"unix:{directory}/a", reuseport=True), (1, 2)) as listeners:
+        assert listeners.for_slot(1) == listeners.for_slot(2)
+
+
+def test_reuseport_does_not_share_a_port_with_a_stranger() -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as stranger:
+        bind = f"127.0.0.1:{port_of(stranger)}"
+        with pytest.raises(OperatorError, match="in use"), opened(config(bind, reuseport=True), (1, 2)):
+            pass
+
+
+def test_a_worker_has_an_address_of_its_own(directory: Path) -> None:
+    with opened(config("127.0.0.1:0", worker_bind=(f"unix:{directory}/app.{{n}}",)), (1, 2)) as listeners:
+        shared = listeners.for_slot(1)[0]
+        assert names(listeners.for_slot(1)) == [shared.getsockname(), f"{directory}/app.1"]
+        assert names(listeners.for_slot(2)) == [shared.getsockname(), f"{directory}/app.2"]
+
+
+def test_a_new_slot_gets_its_sockets_when_it_is_asked_for(directory: Path) -> None:
+    with opened(config(f"unix:{directory}/a", worker_bind=(f"unix:{directory}/app.{{n}}",))) as listeners:
+        assert not (directory / "app.2").exists()
+        assert names(listeners.for_slot(2)) == [f"{directory}/a", f"{directory}/app.2"]
+        assert listeners.for_slot(2) == listeners.for_slot(2)
+
+
+def test_a_new_slot_whose_address_is_taken(directory: Path) -> None:
+    (directory / "app.2").touch()
+    with opened(config(f"unix:{directory}/a", worker_bind=(f"unix:{directory}/app.{{n}}",))) as listeners:
+        with pytest.raises(OperatorError, match=r"--worker-bind unix:.*/app\.2: the file exists and is no socket"):
+            listeners.for_slot(2)
+        assert names(listeners.for_slot(1)) == [f"{directory}/a", f"{directory}/app.1"]
+
+
+def test_an_address_that_is_none_for_a_high_number() -> None:
+    with (
+        opened(config("127.0.0.1:0", worker_bind=("127.0.0.1:6553{n}",)), ()) as listeners,
+        pytest.raises(OperatorError, match=r"--worker-bind for worker 10: '127\.0\.0\.1:655310' has no valid port"),
+    ):
+        listeners.for_slot(10)
+
+
+# Attempts.
+
+
+def test_an_address_in_use_is_tried_again() -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def leave(seconds: float) -> None:
+            assert seconds == 0.25
+            if len(told) == 2:
+                other.close()
+
+        bind = f"127.0.0.1:{port_of(other)}"
+        with opened(config(bind, bind_tries=5, bind_delay=0.25), tell=told.append, sleep=leave) as listeners:
+            assert listeners.addresses() == [f"http://{bind}"]
+        assert told == [
+            f"--bind {bind}: the address is in use; trying again in 0.25 s (attempt 1 of 5)",
+            f"--bind {bind}: the address is in use; trying again in 0.25 s (attempt 2 of 5)",
         ]
 
 
-def test_a_taken_port() -> None:
-    with listen("127.0.0.1:0") as listeners:
-        port = listeners.sockets[0].getsockname()[1]
-        assert refused(f"127.0.0.1:{port}") == (
-            f"--bind 127.0.0.1:{port}: the address is in use; stop the other server or choose another port"
-        )
+def test_attempts_come_to_an_end() -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        bind = f"127.0.0.1:{port_of(other)}"
+        with pytest.raises(OperatorError, match="in use"):
+            Listeners(config(bind, bind_tries=3), tell=told.append, sleep=lambda seconds: None)
+        assert len(told) == 2
 
 
-def test_a_refusal_releases_what_was_bound_before(directory: Path) -> None:
-    with listen("127.0.0.1:0") as listeners:
-        port = listeners.sockets[0].getsockname()[1]
-        assert "in use" in refused(f"unix:{directory}/a", f"127.0.0.1:{port}")
+def test_attempts_without_end_are_not_counted_down() -> None:
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        bind = f"127.0.0.1:{port_of(other)}"
+
+        def leave(seconds: float) -> None:
+            if len(told) == 100:
+                other.close()
+
+        with opened(config(bind, bind_tries=0), tell=told.append, sleep=leave):
+            assert told[-1].endswith("(attempt 100)")
+
+
+def test_what_waiting_cannot_mend_is_not_tried_again() -> None:
+    told: list[str] = []
+    with pytest.raises(OperatorError, match="does not have the address"):
+        Listeners(config("192.0.2.1:0", bind_tries=5), tell=told.append)
+    assert told == []
+
+
+# Updates.
+
+
+def test_an_update_keeps_equal_binds(directory: Path) -> None:
+    before = config("127.0.0.1:0", f"unix:{directory}/a")
+    with opened(before) as listeners:
+        kept = listeners.sockets
+        listeners.update(before, (1,))
+        assert listeners.sockets == kept
+
+
+def test_an_update_opens_new_binds_and_leaves_old_ones_open_for_now(directory: Path) -> None:
+    with opened(config(f"unix:{directory}/a", f"unix:{directory}/b")) as listeners:
+        listeners.update(config(f"unix:{directory}/b", f"unix:{directory}/c"), (1,))
+        assert names(listeners.for_slot(1)) == [f"{directory}/b", f"{directory}/c"]
+        assert len(listeners.not_for_slot(1)) == 1
+        assert (directory / "a").exists()
+        listeners.drop_left()
         assert not (directory / "a").exists()
+        assert names(listeners.sockets) == [f"{directory}/b", f"{directory}/c"]
 
 
-def test_an_address_of_another_machine() -> None:
-    # 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
-    assert "--bind 192.0.2.1:0: this machine does not have the address" in refused("192.0.2.1:0")
+def test_an_update_takes_back_what_an_earlier_one_left(directory: Path) -> None:
+    before, after = config(f"unix:{directory}/a"), config(f"unix:{directory}/b")
+    with opened(before) as listeners:
+        kept = listeners.sockets
+        listeners.update(after, (1,))
+        listeners.update(before, (1,))
+        assert listeners.for_slot(1) == kept
+        listeners.drop_left()
+        assert listeners.sockets == kept
 
 
-def test_an_unknown_host() -> None:
-    # .invalid never resolves (RFC 6761).
-    assert refused("drawbar.invalid:8000").startswith("--bind drawbar.invalid:8000: the host name is not known")
+def test_an_update_that_fails_changes_nothing(directory: Path) -> None:
+    (directory / "taken").touch()
+    with opened(config(f"unix:{directory}/a", unix_mode=0o600)) as listeners:
+        kept = listeners.sockets
+        wrong = config(f"unix:{directory}/a", f"unix:{directory}/b", f"unix:{directory}/taken", unix_mode=0o666)
+        with pytest.raises(OperatorError, match="no socket"):
+            listeners.update(wrong, (1,))
+        assert listeners.sockets == kept
+        assert not (directory / "b").exists()
+        assert (directory / "a").stat().st_mode & 0o777 == 0o600
 
 
-def test_listens_on_a_unix_socket_and_removes_it(directory: Path) -> None:
-    path = directory / "drawbar.sock"
-    with listen(f"unix:{path}", unix_mode=0o620, unix_owner=f"{os.getuid()}:{os.getgid()}") as listeners:
-        status = path.stat()
-        assert stat.S_IMODE(status.st_mode) == 0o620
-        assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid())
-        assert connects(str(path))
-        assert listeners.addresses() == [f"unix:{path}"]
-    assert not path.exists()
+def test_an_update_gives_kept_sockets_their_new_options(directory: Path) -> None:
+    with opened(config("127.0.0.1:0", f"unix:{directory}/a")) as listeners:
+        listeners.update(config("127.0.0.1:0", f"unix:{directory}/a", unix_mode=0o620, nodelay=False), (1,))
+        assert not listeners.sockets[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert (directory / "a").stat().st_mode & 0o777 == 0o620
 
 
-def test_an_abstract_name() -> None:
-    name = f"drawbar-test-{os.getpid()}"
-    with listen(f"unix:@{name}") as listeners:
-        assert listeners.addresses() == [f"unix:@{name}"]
-        assert connects(f"\0{name}")
+def test_an_update_to_an_address_that_overlaps_an_old_one() -> None:
+    port = free_port()
+    with opened(config(f"127.0.0.1:{port}")) as listeners:
+        listeners.update(config(f"0.0.0.0:{port}"), (1,))
+        listeners.drop_left()
+        [listener] = listeners.sockets
+        for client in connect(port, 1):
+            client.close()
+        assert taken(listener) == 1
 
 
-def test_a_stale_socket_file_is_replaced(directory: Path) -> None:
-    path = directory / "drawbar.sock"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-    with listen(f"unix:{path}"):
-        assert connects(str(path))
+@pytest.mark.parametrize("setting", ["reuseport", "ipv6_only"])
+def test_an_update_cannot_change_what_a_socket_is(setting: str) -> None:
+    bind = f":{free_port()}"
+    with opened(config(bind)) as listeners:
+        kept = listeners.sockets
+        with pytest.raises(OperatorError, match=rf"listen\.{setting}: {bind} cannot change to it while it serves"):
+            listeners.update(config(bind, **{setting: True}), (1,))
+        assert listeners.sockets == kept
 
 
-def test_a_socket_file_somebody_listens_on_is_left(directory: Path) -> None:
-    path = directory / "drawbar.sock"
-    with listen(f"unix:{path}"):
-        assert refused(f"unix:{path}") == (
-            f"--bind unix:{path}: a running server listens on it; "
-            "stop the server that listens on it or choose another path"
-        )
-        assert connects(str(path))
+def test_an_update_changes_the_addresses_of_workers(directory: Path) -> None:
+    before = config(f"unix:{directory}/a", worker_bind=(f"unix:{directory}/x{{n}}",))
+    with opened(before, (1, 2)) as listeners:
+        listeners.update(config(f"unix:{directory}/a", worker_bind=(f"unix:{directory}/y{{n}}",)), (1, 2))
+        assert names(listeners.for_slot(2)) == [f"{directory}/a", f"{directory}/y2"]
+        listeners.drop_left()
+        assert sorted(os.listdir(directory)) == ["a", "y1", "y2"]
 
 
-def test_a_file_that_is_no_socket_is_left(directory: Path) -> None:
-    path = directory / "notes.txt"
-    path.write_text("precious")
-    assert refused(f"unix:{path}") == f"--bind unix:{path}: the file exists and is no socket; choose another path"
-    assert path.read_text() == "precious"
+# Slots that go.
 
 
-def test_a_socket_file_a_successor_made_is_left(directory: Path) -> None:
-    path = directory / "drawbar.sock"
-    with listen(f"unix:{path}"), socket.socket(socket.AF_UNIX) as successor:
-        path.unlink()
-        (directory / "keeps-the-inode-number-taken").touch()
-        successor.bind(str(path))
-    assert path.exists()
+def test_new_connections_are_led_past_a_slot_that_goes() -> None:
+    with opened(config("127.0.0.1:0", reuseport=True), (1, 2, 3)) as listeners:
+        [going] = listeners.for_slot(3)
+        assert listeners.retire_slot(3) == QUIET_S
+        clients = connect(port_of(going), 30)
+        assert taken(going) == 0
+        spread = [taken(listeners.for_slot(slot)[0]) for slot in (1, 2)]
+        assert sum(spread) == 30
+        assert min(spread) > 0
+        listeners.close_slot(3)
+        assert going not in listeners.sockets
+        clients += connect(port_of(listeners.sockets[0]), 30)
+        assert sum(taken(listeners.for_slot(slot)[0]) for slot in (1, 2)) == 30
+        for client in clients:
+            client.close()
 
 
-def test_a_missing_directory(directory: Path) -> None:
-    assert "its directory is missing" in refused(f"unix:{directory}/none/drawbar.sock")
+def test_a_slot_that_comes_back_before_it_has_gone_keeps_its_socket() -> None:
+    with opened(config("127.0.0.1:0", reuseport=True), (1, 2)) as listeners:
+        [kept] = listeners.for_slot(2)
+        listeners.retire_slot(2)
+        assert listeners.for_slot(2) == [kept]
+        listeners.close_slot(2)
+        clients = connect(port_of(kept), 40)
+        assert taken(kept) > 0
+        for client in clients:
+            client.close()
 
 
-def test_an_unknown_owner(directory: Path) -> None:
-    line = refused(f"unix:{directory}/a", unix_owner="nobody-of-this-name")
-    assert line == (
-        f"--unix-owner for unix:{directory}/a: there is no such user or group: 'nobody-of-this-name'; "
-        "write user, user:group or :group"
-    )
+def test_a_slot_without_sockets_of_its_own_goes_at_once() -> None:
+    with opened(config("127.0.0.1:0"), (1, 2)) as listeners:
+        kept = listeners.sockets
+        assert listeners.retire_slot(2) == 0.0
+        listeners.close_slot(2)
+        assert listeners.sockets == kept
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root is permitted everything")
-def test_an_owner_one_may_not_give_files_to(directory: Path) -> None:
-    assert "not permitted" in refused(f"unix:{directory}/a", unix_owner="root")
+def test_the_address_of_a_worker_goes_with_its_slot(directory: Path) -> None:
+    with opened(config(f"unix:{directory}/a", worker_bind=(f"unix:{directory}/x{{n}}",)), (1, 2)) as listeners:
+        listeners.retire_slot(2)
+        listeners.close_slot(2)
+        assert sorted(os.listdir(directory)) == ["a", "x1"]
+
+
+def test_an_update_to_fewer_slots_loses_no_queue() -> None:
+    spread = config("127.0.0.1:0", reuseport=True)
+    with opened(spread, (1, 2)) as listeners:
+        [going] = listeners.for_slot(2)
+        listeners.update(spread, (1,))
+        listeners.drop_left()
+        assert going in listeners.sockets
+        listeners.retire_slot(2)
+        listeners.close_slot(2)
+        assert going not in listeners.sockets
+
+
+# To another master.
+
+
+def passed_on(listeners: Listeners) -> Handover:
+    """As a successor gets it: read from text, with descriptors of its own."""
+    handover = Handover.from_text(listeners.handover().to_text())
+    copies = [Passed(one.place, os.dup(one.fd), one.path, one.identity) for one in handover.sockets]
+    return Handover(handover.reuseport, handover.ipv6_only, tuple(copies))
+
+
+def test_a_successor_gets_the_same_sockets(directory: Path) -> None:
+    given = config("127.0.0.1:0", f"unix:{directory}/a", worker_bind=(f"unix:{directory}/x{{n}}",))
+    with opened(given, (1, 2)) as old, opened(given, (1, 2), inherited=passed_on(old)) as new:
+        assert [names(new.for_slot(slot)) for slot in (1, 2)] == [names(old.for_slot(slot)) for slot in (1, 2)]
+        assert not any(listener.get_inheritable() or listener.getblocking() for listener in new.sockets)
+        assert old.handover().descriptors() == tuple(listener.fileno() for listener in old.sockets)
+
+
+def test_the_last_master_removes_the_files(directory: Path) -> None:
+    given = config(f"unix:{directory}/a")
+    old = Listeners(given)
+    new = Listeners(given, inherited=passed_on(old))
+    old.close()
+    assert (directory / "a").exists()
+    new.close()
     assert not (directory / "a").exists()
 
 
-def test_adopts_an_inherited_listener() -> None:
-    given = socket.create_server(("127.0.0.1", 0))
-    os.set_inheritable(given.fileno(), True)
-    with listen(f"fd://{given.fileno()}") as listeners:
-        assert listeners.sockets[0].getsockname() == given.getsockname()
-        assert not listeners.sockets[0].get_inheritable()
-        given.detach()
+def test_a_successor_that_fails_leaves_everything_as_it_was(directory: Path) -> None:
+    (directory / "taken").touch()
+    with opened(config(f"unix:{directory}/a")) as old:
+        with pytest.raises(OperatorError, match="no socket"):
+            Listeners(config(f"unix:{directory}/a", f"unix:{directory}/taken"), inherited=passed_on(old))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{directory}/a")
 
 
-def test_adopts_a_socket_that_is_bound_but_does_not_listen() -> None:
-    given = socket.socket()
-    given.bind(("127.0.0.1", 0))
-    with listen(f"fd://{given.fileno()}") as listeners:
-        assert connects(listeners.sockets[0].getsockname())
-        given.detach()
+def test_a_successor_without_a_bind_leaves_it_to_its_predecessor(directory: Path) -> None:
+    with opened(config(f"unix:{directory}/a", f"unix:{directory}/b")) as old:
+        with opened(config(f"unix:{directory}/b"), inherited=passed_on(old)) as new:
+            assert names(new.sockets) == [f"{directory}/b"]
+            assert (directory / "a").exists()
+        assert (directory / "b").exists()
+    assert os.listdir(directory) == []
 
 
-def test_a_descriptor_that_is_not_open() -> None:
+def test_a_successor_with_fewer_slots_leads_connections_to_those_it_has() -> None:
+    spread = config("127.0.0.1:0", reuseport=True)
+    with opened(spread, (1, 2)) as old, opened(spread, (1,), inherited=passed_on(old)) as new:
+        clients = connect(port_of(new.sockets[0]), 20)
+        assert taken(new.for_slot(1)[0]) == 20
+        for client in clients:
+            client.close()
+
+
+def test_a_descriptor_that_was_not_passed_on() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     os.close(writer)
-    assert f"--bind fd://{writer}: the descriptor is not open" in refused(f"fd://{writer}")
+    wrong = Handover(False, False, (Passed(Place(0, "127.0.0.1:0", 0), writer),))
+    with pytest.raises(OperatorError, match=r"passed on for .*, is no open socket"):
+        Listeners(config("127.0.0.1:0"), inherited=wrong)
 
 
-def test_a_descriptor_that_is_no_socket() -> None:
-    with open(os.devnull) as file:
-        assert "the descriptor is no socket" in refused(f"fd://{file.fileno()}")
-        assert os.fstat(file.fileno())
-
-
-def test_a_descriptor_of_datagrams() -> None:
-    with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-        assert "the descriptor is no stream socket" in refused(f"fd://{datagrams.fileno()}")
-        assert os.fstat(datagrams.fileno())
-
-
-def test_a_descriptor_of_a_connection() -> None:
-    with listen("127.0.0.1:0") as listeners, socket.create_connection(listeners.sockets[0].getsockname()) as connected:
-        assert "the socket cannot listen" in refused(f"fd://{connected.fileno()}")
-        assert os.fstat(connected.fileno())
+def test_text_that_no_master_wrote() -> None:
+    with pytest.raises(OperatorError, match="the listeners passed on cannot be read"):
+        Handover.from_text("3,4")

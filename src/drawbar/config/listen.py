@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from drawbar.config.kinds import TEXT, Seconds, Size
+from drawbar.config.binds import FdBind, parse_bind
+from drawbar.config.kinds import Kind, Seconds, Size, parse_text
 from drawbar.config.section import Section
 
 WORKER_NUMBER = "{n}"
@@ -12,11 +13,24 @@ WORKER_NUMBER = "{n}"
 GIB = 1 << 30
 
 
+def parse_worker_bind(raw: object) -> str:
+    """An address with the worker's number in it, without which two workers would have the same."""
+    text = parse_text(raw).strip()
+    if WORKER_NUMBER not in text:
+        raise ValueError(f"{raw!r} is the same for every worker; write {WORKER_NUMBER} where its number goes")
+    if isinstance(parse_bind(text.replace(WORKER_NUMBER, "1")), FdBind):
+        raise ValueError(f"{raw!r} is a descriptor, which a worker cannot have for itself; write an address")
+    return text
+
+
+WORKER_BIND = Kind("ADDRESS", "an address with `{n}` in it, such as `127.0.0.1:900{n}`", parse_worker_bind)
+
+
 class ListenConfig(Section, frozen=True, kw_only=True):
     """What the listening sockets are made with."""
 
     worker_bind: Annotated[
-        tuple[Annotated[str, TEXT], ...],
+        tuple[Annotated[str, WORKER_BIND], ...],
         Meta(description="Addresses each worker has for itself beside the shared ones; `{n}` is its number, from 1."),
     ] = ()
     reuseport: Annotated[
