@@ -19,6 +19,10 @@ from drawbar.supervisor.process import end_with_parent
 from drawbar.supervisor.signals import block_signals, reset_signals, restore_signals
 from drawbar.supervisor.title import set_title
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
 READY = "ready"
 FAILED = "failed: "
 
@@ -48,6 +52,8 @@ class Spawned(NamedTuple):
 
     pid: int
     reports: int
+    orders: "socket.socket | None" = None
+    """By it a worker that may become the fork server takes orders then; it closes when the master lets go of it."""
 
 
 def spawn(role: Role, log: Log, private: Iterable[int]) -> Spawned:
@@ -95,18 +101,27 @@ def _settle(role: Role, private: list[int], master: int, mask: Iterable[int]) ->
 
 
 def _work(role: Role, log: Log, reporter: "Reporter") -> int:
+    code = attempt(role, log, reporter)
+    say_goodbye()
+    return code
+
+
+def attempt(role: Role, log: Log, reporter: "Reporter") -> int:
+    """Does the work; when it raises, tells master or log why. Returns the exit code."""
     try:
-        code = role.work(reporter)
+        return role.work(reporter)
     except BaseException as error:
-        code = _fail(error, log, reporter)
-    # The application's own farewells (flushing metrics, removing files): os._exit would skip them.
+        return _fail(error, log, reporter)
+
+
+def say_goodbye() -> None:
+    """The application's own farewells (flushing metrics, removing files): os._exit would skip them."""
     import atexit
 
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    return code
 
 
 def _fail(error: BaseException, log: Log, reporter: "Reporter") -> int:
@@ -145,3 +160,7 @@ class Reporter:
         line = " ".join(text.split()).encode("utf-8", "backslashreplace")[:REPORT_BYTES]
         with contextlib.suppress(BrokenPipeError):
             os.write(self._descriptor, line + b"\n")
+
+    def close(self) -> None:
+        """In a child of this process, which has a pipe of its own."""
+        os.close(self._descriptor)
