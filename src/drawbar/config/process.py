@@ -30,17 +30,26 @@ class ProcessConfig(Section, frozen=True, kw_only=True):
 
     user: Annotated[
         Annotated[str, TEXT] | None,
-        Meta(description="User the workers run as, by name or number. The listeners are opened before."),
+        Meta(
+            description="User the workers run as, by name or number. The master stays who it is and runs no code of "
+            "the application."
+        ),
     ] = None
     group: Annotated[
         Annotated[str, TEXT] | None,
-        Meta(description="Group the workers run as; unset is the user's own."),
+        Meta(description="Group the workers run as; unset is the user's own, with the others the user is in."),
     ] = None
-    chroot: Annotated[Path | None, Meta(description="Directory that becomes the workers' root.")] = None
+    chroot: Annotated[
+        Path | None, Meta(description="Directory that becomes the workers' root; what they import must lie in it.")
+    ] = None
     umask: Annotated[
-        Annotated[int, UMASK] | None, Meta(description="Permissions files made by the server do not get.")
+        Annotated[int, UMASK] | None,
+        Meta(description="Permissions that files and sockets made by master and workers do not get."),
     ] = None
-    pid_file: Annotated[Path | None, Meta(description="File that holds the master's process id while it runs.")] = None
+    pid_file: Annotated[
+        Path | None,
+        Meta(description="File that holds the master's process id while it runs; a running server's is not replaced."),
+    ] = None
     daemonize: Annotated[
         bool, Meta(description="Detach from the terminal; the command returns when the server serves.")
     ] = False
@@ -49,6 +58,8 @@ class ProcessConfig(Section, frozen=True, kw_only=True):
     ] = False
 
     def conflicts(self) -> Iterator[Conflict]:
-        """One connection needs no daemon."""
+        """One connection needs no daemon and has no master."""
         if self.inetd and self.daemonize:
             yield Conflict(("inetd", "daemonize"), "whoever passes a connection waits for its process to end")
+        if self.inetd and self.pid_file is not None:
+            yield Conflict(("inetd", "pid_file"), "there is a process for each connection, and no master to name")

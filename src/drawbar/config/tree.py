@@ -14,7 +14,7 @@ from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
 from drawbar.config.limits import LimitsConfig
 from drawbar.config.listen import ListenConfig
-from drawbar.config.log import LogConfig
+from drawbar.config.log import STANDARD, LogConfig
 from drawbar.config.process import ProcessConfig
 from drawbar.config.proxy import ProxyConfig
 from drawbar.config.section import Conflict
@@ -46,3 +46,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 ("hooks.before_fork", "lifecycle.preload"),
                 "before_fork runs in the fork server, which only preload starts; after_fork runs in each worker",
             )
+        if self.process.inetd:
+            yield from self._conflicts_of_inetd()
+        if self.process.daemonize:
+            yield from self._conflicts_of_a_daemon()
+
+    def _conflicts_of_inetd(self) -> Iterator[Conflict]:
+        if self.log.access == STANDARD:
+            yield Conflict(
+                ("process.inetd", "log.access"), "standard output is the connection; write --access-log PATH"
+            )
+        if self.server.reload:
+            yield Conflict(("process.inetd", "server.reload"), "a process for one connection has nothing to restart")
+
+    def _conflicts_of_a_daemon(self) -> Iterator[Conflict]:
+        for field, option in (("error", "--error-log"), ("access", "--access-log")):
+            if getattr(self.log, field) == STANDARD:
+                why = f"a daemon has no terminal to write to; --daemonize needs {option} PATH"
+                yield Conflict(("process.daemonize", f"log.{field}"), why)
