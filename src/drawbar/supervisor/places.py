@@ -10,19 +10,25 @@ import msgspec
 
 from drawbar.config import Config, OperatorError
 from drawbar.config.log import OFF, STANDARD
+from drawbar.supervisor.privileges import Privileges, hand_over_logs, require_inside
 
 
-def settle_places(config: Config) -> Config:
-    """The configuration with absolute paths of access log and spill directory, both of which can be written.
+def settle_places(config: Config, plan: Privileges | None = None) -> Config:
+    """The configuration with absolute paths of logs and spill directory, which can be written, and reached by `plan`.
 
     Raises OperatorError.
     """
     log, server = config.log, config.server
+    if log.error not in (OFF, STANDARD):
+        log = msgspec.structs.replace(log, error=os.path.abspath(log.error))
     if log.access not in (OFF, STANDARD):
         log = msgspec.structs.replace(log, access=_writable_file(log.access))
     if server.temp_dir is not None:
         server = msgspec.structs.replace(server, temp_dir=_writable_directory(server.temp_dir))
-    return msgspec.structs.replace(config, log=log, server=server)
+    config = msgspec.structs.replace(config, log=log, server=server)
+    require_inside(config, plan)
+    hand_over_logs(config, plan)
+    return config
 
 
 def _writable_file(path: str) -> str:

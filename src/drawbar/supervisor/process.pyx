@@ -1,5 +1,5 @@
 """What a process of ours asks of Linux that the standard library has no call for: to end with its parent, to be the
-parent of grandchildren left behind, to give memory back, and a timer that is a descriptor.
+parent of grandchildren left behind, to stay open to inspection, to give memory back, and a timer that is a descriptor.
 
 Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
 
@@ -20,6 +20,7 @@ cdef extern from "<sys/prctl.h>" nogil:
     int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5)
     int PR_SET_PDEATHSIG
     int PR_SET_CHILD_SUBREAPER
+    int PR_SET_DUMPABLE
 
 cdef extern from "<signal.h>" nogil:
     int SIGTERM
@@ -91,6 +92,15 @@ def set_timer(int fd, double seconds):
     value.it_value.tv_nsec = nanoseconds % 1000000000
     if timerfd_settime(fd, 0, &value, NULL) != 0:
         raise OSError(errno, "timerfd_settime")
+
+
+def stay_dumpable():
+    """After a change of user: what /proc shows of this process is that user's own again, and a crash leaves a core.
+
+    prctl(2), PR_SET_DUMPABLE. Without it the process cannot open /dev/stdout or be looked at by a debugger of its user.
+    """
+    if prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0:
+        raise OSError(errno, "prctl(PR_SET_DUMPABLE)")
 
 
 def give_back_memory():

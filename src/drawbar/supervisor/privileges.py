@@ -1,0 +1,267 @@
+"""As whom a process that runs the application runs: user, groups, root directory.
+
+`plan_privileges` looks everything up once, in the master, before the first fork: a name that does not exist is told to
+whoever started the server. `drop_privileges` is for the child, before any application code. The master itself stays
+what it is: it has the sockets, log files and pid file to renew, and runs no code but its own.
+
+The way down is one way: all groups, then the root directory, then the group, then the user, real, effective and saved
+(setresuid(2)), after which nothing of it can be taken back.
+"""
+
+import contextlib
+import os
+import stat
+from typing import Final, NamedTuple
+
+from drawbar.config import Config, OperatorError, ProcessConfig
+from drawbar.config.log import OFF, STANDARD
+from drawbar.supervisor.process import end_with_parent, stay_dumpable
+
+# capabilities(7): their bits in the CapEff line of /proc/self/status.
+CAP_SETGID: Final = 6
+CAP_SETUID: Final = 7
+CAP_SYS_CHROOT: Final = 18
+
+OUTSIDE: Final = ".."
+
+
+class Privileges(NamedTuple):
+    """Who a child becomes. Fields that are None or empty stay as they are."""
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+    """All supplementary groups; the group itself is among them."""
+    name: str = ""
+    home: str = ""
+    root: str | None = None
+    """Absolute path of the directory that becomes "/"."""
+
+
+def plan_privileges(config: ProcessConfig) -> Privileges | None:
+    """Who the children become; None when they stay who they are. Raises OperatorError."""
+    uid, gid, name, home = _look_up_user(config.user)
+    if config.group is not None:
+        gid = _look_up_group(config.group)
+    elif config.user is not None and gid is None:
+        what = f"there is no user {config.user}, so its group is not known"
+        raise OperatorError(what, where="--user", right="give --group as well")
+    if uid in (None, os.getuid()) and gid in (None, os.getgid()) and not _is_root():
+        # Already so: nothing to do that this process might not do.
+        uid = gid = None
+    root = None if config.chroot is None else _directory(config.chroot)
+    if uid is None and gid is None and root is None:
+        return None
+    _require_means(uid, gid, root)
+    groups = () if gid is None else tuple(os.getgrouplist(name, gid)) if name else (gid,)
+    return Privileges(uid, gid, groups, name if uid is not None else "", home, root)
+
+
+def _look_up_user(user: str | None) -> tuple[int | None, int | None, str, str]:
+    """Number, group, name and home of a user by name or number; a number needs no entry in the user database."""
+    if user is None:
+        return None, None, "", ""
+    import pwd  # Few servers need it.
+
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        if not user.isdecimal():
+            right = "name a user of this machine, or give its number"
+            raise OperatorError(f"there is no user {user!r}", where="--user", right=right) from None
+        try:
+            entry = pwd.getpwuid(int(user))
+        except (KeyError, OverflowError):
+            return _number(user, "--user"), None, "", ""
+    return entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir
+
+
+def _look_up_group(group: str) -> int:
+    import grp
+
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        if group.isdecimal():
+            return _number(group, "--group")
+        right = "name a group of this machine, or give its number"
+        raise OperatorError(f"there is no group {group!r}", where="--group", right=right) from None
+
+
+def _number(digits: str, option: str) -> int:
+    # The largest one means "leave as it is" to setresuid(2).
+    if int(digits) >= 2**32 - 1:
+        raise OperatorError(
+            f"{digits} is no number of a user or group", where=option, right="write one below 2**32 - 1"
+        )
+    return int(digits)
+
+
+def _directory(path: str) -> str:
+    if not os.path.isdir(path):
+        raise OperatorError(f"there is no directory {path}", where="--chroot", right="name one that exists")
+    return os.path.realpath(path)
+
+
+def _require_means(uid: int | None, gid: int | None, root: str | None) -> None:
+    """Says at the start what would fail in each child. Root in a container may lack what root has elsewhere."""
+    held = _capabilities()
+    needs = (
+        (uid is not None, "--user", CAP_SETUID, "run as another user"),
+        (gid is not None, "--group" if uid is None else "--user", CAP_SETGID, "run as another group"),
+        (root is not None, "--chroot", CAP_SYS_CHROOT, "change the root directory"),
+    )
+    for wanted, option, capability, what in needs:
+        if wanted and not held >> capability & 1:
+            right = f"start the server as root, or without {option}"
+            if _is_root():
+                right = "give this container the capabilities SETUID, SETGID and SYS_CHROOT"
+            raise OperatorError(f"not permitted to {what}", where=option, right=right)
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _capabilities() -> int:
+    """The effective capabilities of this process as bits."""
+    with contextlib.suppress(OSError), open("/proc/self/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"CapEff:"):
+                return int(line.split()[1], 16)
+    return -1 if _is_root() else 0
+
+
+def drop_privileges(plan: Privileges | None) -> None:
+    """In a child, before any application code: becomes who it is to be. Raises OSError.
+
+    Undoes what end_with_parent() asked for: `settle_as` asks again.
+    """
+    if plan is None:
+        return
+    if plan.gid is not None:
+        os.setgroups(plan.groups)
+    if plan.root is not None:
+        os.chroot(plan.root)
+        os.chdir("/")
+    if plan.gid is not None:
+        os.setresgid(plan.gid, plan.gid, plan.gid)
+    if plan.uid is not None:
+        os.setresuid(plan.uid, plan.uid, plan.uid)
+        _name_the_user(plan)
+    stay_dumpable()
+
+
+def become(plan: Privileges | None, config: Config) -> Config:
+    """Before any application code: this process becomes who it is to be.
+
+    Returns the configuration with the paths as they are from there. Raises OperatorError when that fails, or when this
+    process could not do its work as that user.
+    """
+    if plan is None:
+        return config
+    try:
+        drop_privileges(plan)
+    except OSError as error:
+        raise OperatorError(f"cannot become the user ({error.strerror})", where="--user, --group, --chroot") from error
+    return _require_temp_dir(inside(config, plan))
+
+
+def settle_as(plan: Privileges | None, config: Config, grace_s: float, parent: int) -> Config:
+    """become() for a child that ends with its parent: what it asked for with end_with_parent() it asks for again."""
+    if plan is None:
+        return config
+    config = become(plan, config)
+    end_with_parent(grace_s)
+    if os.getppid() != parent:
+        # It died before the signal was asked for.
+        os._exit(1)
+    return config
+
+
+def _name_the_user(plan: Privileges) -> None:
+    """The variables by which programs find a user's name and files: those of root would lead them astray."""
+    for variable, value in (("USER", plan.name), ("LOGNAME", plan.name), ("HOME", plan.home)):
+        if value:
+            os.environ[variable] = value
+        else:
+            os.environ.pop(variable, None)
+
+
+def _require_temp_dir(config: Config) -> Config:
+    """The same configuration, when this process can write to the directory of large bodies. Raises OperatorError."""
+    directory = config.server.temp_dir
+    if directory is not None and not os.access(directory, os.W_OK | os.X_OK):
+        right = "name a directory that the user of --user can write to"
+        raise OperatorError(f"the workers cannot write to {directory}", where="--temp-dir", right=right)
+    return config
+
+
+# Paths.
+
+
+def hand_over_logs(config: Config, plan: Privileges | None) -> None:
+    """As root: makes the log files that are missing, and gives them to the workers' user, who will open them by name.
+
+    Before the workers start, and before they are told to reopen them after a rotation. What cannot be given away is
+    left: the worker that cannot open it says so.
+
+    A file is given away only if it is a plain one with no other name, and not through a symbolic link: whoever owns
+    the directory could lead root's hand to any file.
+    """
+    if plan is None or plan.uid is None:
+        return
+    for path in (config.log.error, config.log.access):
+        if path not in (OFF, STANDARD):
+            with contextlib.suppress(OSError):
+                _give(path, plan.uid, -1 if plan.gid is None else plan.gid)
+
+
+def _give(path: str, uid: int, gid: int) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o640)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != uid:
+            os.fchown(descriptor, uid, gid)
+    finally:
+        os.close(descriptor)
+
+
+def require_inside(config: Config, plan: Privileges | None) -> None:
+    """Raises OperatorError for a path that the workers could not reach from their root directory."""
+    if plan is None or plan.root is None:
+        return
+    paths = (
+        ("--error-log", config.log.error),
+        ("--access-log", config.log.access),
+        ("--temp-dir", config.server.temp_dir),
+    )
+    for option, path in paths:
+        if path not in (OFF, STANDARD, None) and _from_root(path or "", plan.root) is None:
+            right = "name a path below it"
+            raise OperatorError(f"{path} is outside of --chroot {plan.root}", where=option, right=right)
+
+
+def inside(config: Config, plan: Privileges) -> Config:
+    """The configuration with its paths as the children see them from their root directory."""
+    if plan.root is None:
+        return config
+    import msgspec
+
+    def seen(path: str) -> str:
+        return path if path in (OFF, STANDARD) else _from_root(path, plan.root or "/") or path
+
+    replace = msgspec.structs.replace
+    log = replace(config.log, error=seen(config.log.error), access=seen(config.log.access))
+    server = config.server
+    if server.temp_dir is not None:
+        server = replace(server, temp_dir=seen(server.temp_dir))
+    return replace(config, log=log, server=server)
+
+
+def _from_root(path: str, root: str) -> str | None:
+    """What `path` is called where `root` is "/"; None when it is not below it."""
+    directory, name = os.path.split(os.path.abspath(path))
+    below = os.path.relpath(os.path.join(os.path.realpath(directory), name), root)
+    return None if below.split(os.sep, 1)[0] == OUTSIDE else os.path.normpath(f"/{below}")
