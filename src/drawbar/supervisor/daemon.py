@@ -14,6 +14,7 @@ import sys
 from typing import Final, NoReturn
 
 from drawbar.config import OperatorError
+from drawbar.config.log import OFF
 from drawbar.supervisor.notify import hand_on
 
 READY: Final = b"ready"
@@ -93,7 +94,8 @@ def _await(reader: int, log_path: str) -> NoReturn:
         raise SystemExit(0)
     if said:
         raise OperatorError(said.partition(b" ")[2].decode("utf-8", "replace"))
-    print(f"drawbar: error: the server ended before it served; {log_path} says why", file=sys.stderr, flush=True)
+    reason = "--error-log PATH would say why" if log_path == OFF else f"{log_path} says why"
+    print(f"drawbar: error: the server ended before it served; {reason}", file=sys.stderr, flush=True)
     raise SystemExit(EXIT_BROKEN)
 
 

@@ -12,10 +12,9 @@ from drawbar.executors.tasks import TasksExecutor
 from drawbar.gateways.asgi import AsgiHandler
 from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
-from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, server_name
+from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, attend, server_name
 
 # Between two looks at the connections' deadlines while there are connections.
 TICK_SECONDS = 0.1
@@ -117,11 +116,16 @@ class _Server:
             )
             listener.setblocking(False)
             connector = Http1Connector(site.policy, handler, "http", server_name(listener))
-            listen(reactor, listener, connector, exclusive=site.shared_listeners)
+            attend(reactor, listener, connector, exclusive=site.shared_listeners)
         reactor.set_on_defer(lambda: loop.call_soon(reactor.run_deferred))
-        reactor.set_on_empty(self.empty.set)
+        reactor.set_on_empty(self._on_empty)
         loop.add_reader(reactor.epoll_fd, reactor.drain_ready)
         self._tick(loop)
+
+    def _on_empty(self) -> None:
+        """The last connection has closed, and either the worker stops or it was all there was to serve (inetd)."""
+        self.empty.set()
+        self.stopping.set()
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         """Sees to the deadlines of connections; without connections only a look now and then."""

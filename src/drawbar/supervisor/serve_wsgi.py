@@ -12,10 +12,9 @@ from drawbar.exchange.http1 import Http1Connector
 from drawbar.executors.inline import InlineExecutor
 from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
-from drawbar.net.listener import listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, server_name
+from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, attend, server_name
 
 
 def serve(site: Site, ready: Callable[[], None]) -> int:
@@ -45,7 +44,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
             error_page=site.error_page(),
         )
         listener.setblocking(False)
-        listen(reactor, listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
+        attend(reactor, listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
     ready()
     run()
     reactor.close()

@@ -17,6 +17,8 @@ from drawbar.exchange.log_files import LogFiles
 from drawbar.exchange.policy import Policy
 from drawbar.exchange.refusals import app_error_line, refusal_line
 from drawbar.gateways.target import LoadedApp
+from drawbar.net.listener import Connector, adopt, listen
+from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 
 TYPE_CHECKING = False
@@ -41,8 +43,8 @@ class Site(NamedTuple):
 
     @property
     def shared_listeners(self) -> bool:
-        """Other processes accept from the same sockets."""
-        return self.config.server.worker_count(len(os.sched_getaffinity(0))) > 1
+        """Other processes accept from the same sockets, or serve other connections (inetd)."""
+        return self.config.process.inetd or self.config.server.worker_count(len(os.sched_getaffinity(0))) > 1
 
     def error_page(self) -> Callable[[BaseException, Any], bytes] | None:
         """The page that shows an exception, for development only."""
@@ -125,6 +127,14 @@ def make_proxies(config: Config) -> Proxies | None:
     if not trusted:
         return None
     return Proxies(lambda address: any(network.contains(address) for network in trusted), config.proxy.headers)
+
+
+def attend(reactor: Reactor, socket_: socket.socket, connector: Connector, *, exclusive: bool) -> None:
+    """Accepts connections of a listening socket; a connected one is the connection, and all there is to serve."""
+    if socket_.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listen(reactor, socket_, connector, exclusive=exclusive)
+    else:
+        adopt(reactor, socket_.detach(), connector)
 
 
 def server_name(listener: socket.socket) -> ServerName:
