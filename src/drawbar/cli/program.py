@@ -6,6 +6,7 @@ log level is debug. Anything else that is raised is a fault of Drawbar and keeps
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
@@ -17,8 +18,23 @@ EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 
 
+LATE_COMMANDS = {"ctl": "drawbar.cli.control.ctl", "top": "drawbar.cli.control.top"}
+"""Commands by the module that has them under their own name: what they need, no server shall have imported."""
+
+
 class Program(click.Group):
     """The group of all commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, for the help."""
+        return sorted([*super().list_commands(ctx), *LATE_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; one of LATE_COMMANDS is imported now."""
+        if cmd_name not in LATE_COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(LATE_COMMANDS[cmd_name]), cmd_name)
+        return command
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Runs the command that `args` names and exits with its code."""

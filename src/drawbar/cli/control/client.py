@@ -1,0 +1,172 @@
+"""The client of the control API: finds a server's socket and speaks HTTP over it.
+
+Which server is meant: the socket or process id given, else the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml
+names, else the only server of this user that runs. Mistakes in that are the operator's; what the server refuses is
+`Refused`.
+"""
+
+import http.client
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from drawbar.config import OperatorError
+from drawbar.config.control import AUTO
+from drawbar.config.log import OFF
+from drawbar.config.sources import load
+from drawbar.supervisor.control.instances import Instance, answers, directories, find, path_for
+
+CONNECT_S = 5.0
+"""For a connection: past it the master does not fork the process that answers."""
+ANSWER_S = 30.0
+"""For an answer that is due at once. Collecting stacks takes the longest of these, some seconds."""
+WAIT_S = 3660.0
+"""For a command whose end is waited for, and a little more than the server itself waits."""
+
+RIGHT = "name one with --control PATH or --control PID"
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """The server did not do it, and says why."""
+
+
+class Client:
+    """One server's control API. Each request has a connection of its own."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def get(self, target: str, kind: type[T]) -> T:
+        """What a GET answers, as a value of `kind`. Raises OperatorError and Refused."""
+        return self._decode(self._request("GET", target, None, ANSWER_S), kind)
+
+    def post(self, target: str, body: Mapping[str, Any] | None = None, *, wait: bool = False) -> dict[str, Any]:
+        """Tells the server something. Raises OperatorError and Refused."""
+        return self._decode(self._request("POST", target, body or {}, WAIT_S if wait else ANSWER_S), dict[str, Any])
+
+    def _request(self, method: str, target: str, body: Mapping[str, Any] | None, timeout_s: float) -> bytes:
+        connection = _Connection(self.path, timeout_s)
+        headers = {"Connection": "close", "Content-Type": "application/json"}
+        data = None if body is None else msgspec.json.encode(body)
+        try:
+            connection.request(method, target, data, headers)
+            response = connection.getresponse()
+            answer = response.read()
+        except TimeoutError as error:
+            raise Refused(f"the server at {self.path} did not answer within {timeout_s:g} s") from error
+        except (http.client.HTTPException, ConnectionError) as error:
+            raise Refused(f"the server at {self.path} went away without an answer; its log may say why") from error
+        finally:
+            connection.close()
+        if response.status >= 300:
+            raise Refused(_detail(answer) or f"the server answered {response.status} {response.reason}")
+        return answer
+
+    def _decode(self, answer: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(answer, type=kind)
+        except msgspec.DecodeError as error:
+            raise Refused(f"the server's answer is not understood ({error}); is it of another version?") from error
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+        self._timeout_s = timeout_s
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CONNECT_S)
+        try:
+            self.sock.connect(self._path)
+        except OSError as error:
+            self.sock.close()
+            raise _no_way_in(self._path, error) from error
+        self.sock.settimeout(self._timeout_s)
+
+
+def choose(control: str | None, environ: Mapping[str, str], uid: int) -> Client:
+    """The server that is meant. Raises OperatorError when none is, or more than one."""
+    if control is not None and control.isdecimal():
+        return Client(_socket_of(int(control), environ, uid))
+    path = control or _configured(environ)
+    if path is not None:
+        return Client(path)
+    running = find(environ, uid)
+    if len(running) == 1:
+        return Client(running[0].path)
+    if not running:
+        places = " or ".join(directories(environ, uid))
+        raise OperatorError(f"no server of yours is running (looked in {places})", right=RIGHT)
+    listed = ", ".join(f"{instance.pid}{_served(instance)}" for instance in running)
+    raise OperatorError(f"{len(running)} servers are running: {listed}", right=RIGHT)
+
+
+def _socket_of(pid: int, environ: Mapping[str, str], uid: int) -> str:
+    places = directories(environ, uid)
+    for directory in places:
+        path = path_for(directory, pid)
+        if answers(path):
+            return path
+    what = f"there is no control socket of a server with process id {pid} in {' or '.join(places)}"
+    running = ", ".join(str(instance.pid) for instance in find(environ, uid))
+    right = f"running are {running}" if running else "name the socket with --control PATH"
+    raise OperatorError(what, where="--control", right=right)
+
+
+def _configured(environ: Mapping[str, str]) -> str | None:
+    try:
+        found = load({}, environ).config.control.socket
+    except OperatorError:
+        # A file that is being mended must not lock the operator out.
+        return None
+    return None if found in (AUTO, OFF) else found
+
+
+def _served(instance: Instance) -> str:
+    try:
+        target = Client(instance.path).get("/status", dict[str, Any]).get("target")
+    except (Refused, OperatorError):
+        return ""
+    return f" ({target})" if target else ""
+
+
+def _no_way_in(path: str, error: OSError) -> OperatorError:
+    if isinstance(error, FileNotFoundError):
+        return OperatorError(f"there is no control socket at {path}", right="is the server running?")
+    if isinstance(error, ConnectionRefusedError):
+        return OperatorError(f"nobody answers at {path}", right="the server has ended")
+    if isinstance(error, PermissionError):
+        return OperatorError(f"{path} is not yours to use", right=f"run as {_owner(path)} or as root")
+    if isinstance(error, TimeoutError):
+        return OperatorError(f"nobody takes the connection at {path}", right="the server's master may be stuck")
+    reason = error.strerror or str(error)
+    return OperatorError(f"cannot connect to {path} ({reason})", right="name a Unix socket")
+
+
+def _owner(path: str) -> str:
+    import pwd
+
+    try:
+        uid = os.stat(path).st_uid
+    except OSError:
+        return "the server's user"
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"
+
+
+def _detail(answer: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(answer, type=dict[str, Any]).get("detail") or "")
+    except msgspec.DecodeError:
+        return ""

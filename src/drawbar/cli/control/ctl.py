@@ -1,0 +1,259 @@
+"""`drawbar ctl`: asks and tells a running server. One command for each verb of the control API.
+
+Exit codes: 0 done; 1 the server did not do it, and why; 2 there is no such server, or the command makes no sense.
+"""
+
+import os
+import select
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from drawbar.cli.control.client import Client, Refused, choose
+from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
+from drawbar.cli.control.terminal import Style, is_terminal, open_screen
+from drawbar.cli.control.text import plain
+from drawbar.cli.control.text import time as in_words
+from drawbar.cli.program import complain
+from drawbar.config import OperatorError
+from drawbar.supervisor.control.status import Status
+
+EXIT_REFUSED = 1
+WIDE = 1000
+"""Columns of output that is no terminal: nothing is cut there."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+WAIT = click.option("--wait/--no-wait", default=True, help="Return when the new workers serve.  [default: wait]")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="The answer as the server gives it.")
+
+
+class Commands(click.Group):
+    """The verbs. A server's refusal is told in one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Refused as refused:
+            complain(plain(str(refused)))
+            return EXIT_REFUSED
+
+
+@click.group(cls=Commands, short_help="Ask and tell a running server.")
+@click.option("--control", metavar="PATH|PID", help="Control socket, or process id of the master.  [default: the only]")
+@click.pass_context
+def ctl(ctx: click.Context, control: str | None) -> None:
+    """Ask and tell a running server, over its control socket.
+
+    Without --control it is the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml names, or else your only running
+    server's.
+    """
+    ctx.meta["client"] = lambda: choose(control, os.environ, os.geteuid())
+
+
+def client_of(ctx: click.Context) -> Client:
+    """The server that is meant. Asked late: help needs none."""
+    client: Client = ctx.meta["client"]()
+    return client
+
+
+@ctl.command(short_help="What it does, and how its workers are.")
+@click.option("--watch", is_flag=True, help="Again every two seconds.")
+@AS_JSON
+@click.pass_context
+def status(ctx: click.Context, watch: bool, as_json: bool) -> int:
+    """What the server does, how its workers are, and what they have done."""
+    client = client_of(ctx)
+    if not watch:
+        show_status(client, as_json)
+    elif not as_json and is_terminal(sys.stdin, sys.stdout):
+        watch_status(client)
+    else:
+        while True:
+            show_status(client, as_json)
+            time.sleep(WATCH_S)
+    return 0
+
+
+WATCH_S = 2.0
+
+
+def show_status(client: Client, as_json: bool) -> None:
+    """The status once, in as many lines as it takes; as JSON in one."""
+    if as_json:
+        emit(client.get("/status", dict[str, Any]))
+    else:
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDE
+        click.echo("\n".join(status_lines(client.get("/status", Status), columns)))
+
+
+def watch_status(client: Client) -> None:
+    """The status on a screen of its own, until q."""
+    with open_screen(sys.stdin, sys.stdout) as screen:
+        while True:
+            found = client.get("/status", Status)
+            due = time.monotonic() + WATCH_S
+            key: str | None = ""
+            while key is not None:
+                if key == "":
+                    width, height = screen.size()
+                    screen.paint(status_lines(found, width)[:height], Style(bold=frozenset({0})))
+                elif key[:1] in ("q", "Q", "\x1b"):
+                    return
+                key = screen.key(due - time.monotonic())
+
+
+def replacing(verb: str, short_help: str, text: str) -> None:
+    """Makes one of the three commands that put new workers, or a new server, in the place of old ones."""
+
+    @ctl.command(verb, short_help=short_help, help=text)
+    @WAIT
+    @click.pass_context
+    def command(ctx: click.Context, wait: bool) -> int:
+        began = time.monotonic()
+        result = client_of(ctx).post(f"/{verb}", {"wait": wait}, wait=wait)
+        took = f" in {in_words(time.monotonic() - began)}" if wait else ""
+        say(result, f"{verb} {'done' if wait else 'begun'}{took}")
+        return 0
+
+
+replacing(
+    "reload",
+    "Read the settings again, and replace the workers.",
+    "Read the settings and the application again, and replace the workers as --reload-strategy says (SIGHUP). "
+    "A mistake in the settings changes nothing.",
+)
+replacing(
+    "restart",
+    "Replace all workers at once.",
+    "Replace all workers at once, whatever --reload-strategy says. No request is lost; it takes memory for twice as "
+    "many.",
+)
+replacing(
+    "upgrade",
+    "Replace the whole server, master included.",
+    "Start a new master, of the Drawbar and Python that are installed now, on the same sockets; the old one leaves "
+    "when the new one serves (SIGUSR2).",
+)
+
+
+@ctl.command(short_help="Stop the server.")
+@click.option("--now", is_flag=True, help="Without waiting for requests in progress.")
+@click.option("--wait/--no-wait", default=True, help="Return when it has ended.  [default: wait]")
+@click.pass_context
+def stop(ctx: click.Context, now: bool, wait: bool) -> int:
+    """Stop the server gracefully: requests in progress are answered (SIGTERM)."""
+    client = client_of(ctx)
+    master = open_process(client.get("/status", Status).pid) if wait else None
+    result = client.post("/stop", {"now": now})
+    if master is not None:
+        select.select([master], [], [])
+        os.close(master)
+    say(result, "stopped" if wait else "stopping")
+    return 0
+
+
+@ctl.command(
+    short_help="More or fewer workers.",
+    # -1 is a number here.
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("number", metavar="+N|-N|N")
+@click.pass_context
+def workers(ctx: click.Context, number: str) -> int:
+    """More or fewer workers: +1, -1, or how many there shall be. It stays so over a reload (SIGTTIN, SIGTTOU)."""
+    digits = number.removeprefix("+").removeprefix("-")
+    if not digits.isdecimal() or len(number) - len(digits) > 1 or len(digits) > 4:
+        raise OperatorError(f"{number!r} is no number of workers", right="write +1, -1, or a number such as 4")
+    body = {"count": int(number)} if number == digits else {"change": int(number)}
+    say(client_of(ctx).post("/workers", body), "done")
+    return 0
+
+
+@ctl.command(short_help="Where every thread and task is.")
+@click.argument("pid", required=False, type=click.IntRange(1))
+@AS_JSON
+@click.pass_context
+def stacks(ctx: click.Context, pid: int | None, as_json: bool) -> int:
+    """Where every thread and task of the workers is, or of the worker PID: their stacks."""
+    answer = client_of(ctx).get(f"/stacks?pid={pid}" if pid else "/stacks", dict[str, Any])
+    if as_json:
+        emit(answer)
+    else:
+        click.echo("\n".join(stacks_lines(answer)))
+    return 0
+
+
+@ctl.group(short_help="The logs' files.")
+def logs() -> None:
+    """The logs' files."""
+
+
+@logs.command(short_help="Open them anew.")
+@click.pass_context
+def reopen(ctx: click.Context) -> int:
+    """Open the logs' files anew after they were moved away (SIGUSR1)."""
+    say(client_of(ctx).post("/logs/reopen"), "reopened")
+    return 0
+
+
+@ctl.command(short_help="The settings in force.")
+@click.option("--all", "every", is_flag=True, help="Also those left to their defaults.")
+@AS_JSON
+@click.pass_context
+def config(ctx: click.Context, every: bool, as_json: bool) -> int:
+    """The settings in force that somebody set, and where each comes from."""
+    answer = client_of(ctx).get("/config", dict[str, Any])
+    if as_json:
+        emit(answer)
+    else:
+        click.echo("\n".join(settings_lines(answer, every)))
+    return 0
+
+
+@ctl.command(short_help="Kill one worker.")
+@click.argument("pid", type=click.IntRange(1))
+@click.pass_context
+def kill(ctx: click.Context, pid: int) -> int:
+    """Kill the worker PID at once (SIGKILL): its requests are lost, it is replaced. `stacks PID` before tells why."""
+    say(client_of(ctx).post("/kill", {"pid": pid}), f"killed {pid}")
+    return 0
+
+
+@ctl.command(short_help="Accept no connections for now.")
+@click.pass_context
+def pause(ctx: click.Context) -> int:
+    """Accept no connections for now: they wait in the listen queue. /readyz fails; requests in progress go on."""
+    say(client_of(ctx).post("/pause"), "paused")
+    return 0
+
+
+@ctl.command(short_help="Accept connections again.")
+@click.pass_context
+def resume(ctx: click.Context) -> int:
+    """Accept connections again after `pause`."""
+    say(client_of(ctx).post("/resume"), "resumed")
+    return 0
+
+
+def say(result: Mapping[str, Any], otherwise: str) -> None:
+    """What the server says it did, in its words or in ours."""
+    click.echo(plain(str(result.get("message") or otherwise)))
+
+
+def emit(value: Any) -> None:
+    """As JSON on one line."""
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def open_process(pid: int) -> int | None:
+    """A descriptor that is readable once the process ends; None when it has, or is in another name space."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
