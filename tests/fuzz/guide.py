@@ -44,7 +44,12 @@ def guide(events: list[Event]) -> None:
     """Reaches the edges that belong to these events."""
     for place, event in enumerate(events):
         for outcome in _outcomes(event):
-            _reach(zlib.crc32(repr((min(place, PLACES), outcome)).encode()) % LEAVES)
+            reach(min(place, PLACES), outcome)
+
+
+def reach(*outcome: object) -> None:
+    """Reaches the edge that belongs to an outcome of another kind."""
+    _reach(zlib.crc32(repr(outcome).encode()) % LEAVES)
 
 
 def _outcomes(event: Event) -> list[tuple[object, ...]]:

@@ -16,6 +16,7 @@ WORK = ROOT / "build" / "fuzz"
 TARGETS = {
     "fuzz_request": ("request/valid", "request/invalid"),
     "fuzz_response": ("response/valid", "response/invalid"),
+    "fuzz_proxy_header": ("proxy/valid",),
     "fuzz_chunked": ("request/valid", "request/invalid", "response/valid", "response/invalid"),
 }
 # Bytes; past the limits the targets set, so that those are met, and short enough to be fast.

@@ -16,6 +16,7 @@ import h11
 
 from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.policy import Policy
+from drawbar.exchange.proxied import ProxiedConnector
 from drawbar.executors.inline import InlineExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.listener import listen
@@ -83,8 +84,8 @@ class Stepped:
 class Site(Stepped):
     """Serves the WSGI application `app`, one call at a time.
 
-    policy: arguments of Policy. handler: arguments of WsgiHandler. `refused`, `failed` and `completed` hold what the
-    policy's callbacks were told; `completed` needs log=True.
+    policy: arguments of Policy. handler: arguments of WsgiHandler. proxied: trusted proxies send PROXY headers.
+    `refused`, `failed` and `completed` hold what the policy's callbacks were told; `completed` needs log=True.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Site(Stepped):
         log: bool = False,
         send_buffer: int = 0,
         temp_dir: str | None = None,
+        proxied: bool = False,
         **handler: Any,
     ) -> None:
         super().__init__(connections, temp_dir)
@@ -124,7 +126,8 @@ class Site(Stepped):
             **(policy or {}),
         )
         self.handler = WsgiHandler(app, InlineExecutor(), server=name, **handler)
-        listen(self.reactor, self.socket, Http1Connector(self.policy, self.handler, "http", name), exclusive=False)
+        connector = Http1Connector(self.policy, self.handler, "http", name)
+        listen(self.reactor, self.socket, ProxiedConnector(connector) if proxied else connector, exclusive=False)
 
     def _app_error(self, exchange: Any, error: BaseException) -> None:
         self.failed.append(error)
