@@ -61,6 +61,10 @@ class Log:
     def is_debug(self) -> bool:
         return self.threshold <= LEVELS["debug"]
 
+    def is_off(self) -> bool:
+        """Nothing is ever written."""
+        return self.threshold >= _OFF
+
     def is_file(self) -> bool:
         """The log goes elsewhere than to standard error."""
         return self._rotated is not None

@@ -1,5 +1,6 @@
 """What a process of ours asks of Linux that the standard library has no call for: to end with its parent, to be the
-parent of grandchildren left behind, to stay open to inspection, to give memory back, and a timer that is a descriptor.
+parent of grandchildren left behind, to stay open to inspection, to give memory back, a timer that is a descriptor, and a
+signal that is one.
 
 Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
 
@@ -13,7 +14,7 @@ from libc.errno cimport errno
 from libc.string cimport memset
 from posix.signal cimport SA_RESTART, kill, sigaction, sigaction_t, sigemptyset
 from posix.time cimport ITIMER_REAL, itimerval, setitimer, timespec
-from posix.unistd cimport getpid
+from posix.unistd cimport getpid, write
 
 
 cdef extern from "<sys/prctl.h>" nogil:
@@ -39,8 +40,22 @@ cdef extern from "<sys/timerfd.h>" nogil:
     int timerfd_create(int clock, int flags)
     int timerfd_settime(int fd, int flags, const itimerspec* new_value, itimerspec* old_value)
 
+cdef extern from "<time.h>" nogil:
+    ctypedef void* timer_t
+    struct sigevent:
+        int sigev_notify
+        int sigev_signo
+    enum:
+        SIGEV_SIGNAL
+    int timer_create(int clock, sigevent* event, timer_t* timer)
+    int timer_settime(timer_t timer, int flags, const itimerspec* new_value, itimerspec* old_value)
+
 # What is left to the process when its parent is dead. Written before the handler is installed, never after.
 cdef itimerval grace
+# Of tell_of_signal(): where its signal is told, how long an answer may take, and what then rings.
+cdef int told_fd
+cdef itimerspec answer_time
+cdef timer_t answer_timer
 
 
 def end_with_parent(double grace_s):
@@ -103,6 +118,41 @@ def stay_dumpable():
         raise OSError(errno, "prctl(PR_SET_DUMPABLE)")
 
 
+def tell_of_signal(int number, int event_fd, double seconds, int unanswered):
+    """From now on signal `number` makes the event descriptor readable; the signal `unanswered` follows after `seconds`
+    unless signal_answered() is called before.
+
+    The handler is C, and so is what follows: it comes about while the interpreter is stuck. For the process that calls
+    it, not for its children: timers are not inherited (timer_create(2)). Once in a process.
+    """
+    global told_fd
+    cdef sigaction_t action
+    cdef sigevent event
+    cdef long long nanoseconds = max(1, <long long> (seconds * 1e9))
+    memset(&answer_time, 0, sizeof(answer_time))
+    answer_time.it_value.tv_sec = nanoseconds // 1000000000
+    answer_time.it_value.tv_nsec = nanoseconds % 1000000000
+    told_fd = event_fd
+    memset(&event, 0, sizeof(event))
+    event.sigev_notify = SIGEV_SIGNAL
+    event.sigev_signo = unanswered
+    memset(&action, 0, sizeof(action))
+    action.sa_handler = on_told_signal
+    action.sa_flags = SA_RESTART
+    sigemptyset(&action.sa_mask)
+    if timer_create(CLOCK_MONOTONIC, &event, &answer_timer) != 0:
+        raise OSError(errno, "timer_create")
+    if sigaction(number, &action, NULL) != 0:
+        raise OSError(errno, "sigaction")
+
+
+def signal_answered():
+    """What tell_of_signal() would have follow does not."""
+    cdef itimerspec never
+    memset(&never, 0, sizeof(never))
+    timer_settime(answer_timer, 0, &never, NULL)
+
+
 def give_back_memory():
     """Returns free pages inside the heap to the system (malloc_trim(3)): what importing left, before it is shared."""
     malloc_trim(0)
@@ -116,4 +166,15 @@ cdef void on_parent_death(int number) noexcept nogil:
     cdef int kept = errno
     setitimer(ITIMER_REAL, &grace, NULL)
     kill(getpid(), SIGTERM)
+    (&errno)[0] = kept
+
+
+@cython.linetrace(False)
+@cython.profile(False)
+cdef void on_told_signal(int number) noexcept nogil:
+    """As above: timer_settime is async-signal-safe (signal-safety(7)). The timer first, as the answer ends it."""
+    cdef int kept = errno
+    cdef unsigned long long one = 1
+    timer_settime(answer_timer, 0, &answer_time, NULL)
+    write(told_fd, &one, sizeof(one))
     (&errno)[0] = kept

@@ -1,0 +1,181 @@
+"""Where a worker's threads and tasks are: their stacks in the log, on demand and however stuck the worker is.
+
+Two ways lead there. The readable one is Python: names, source lines, what each task awaits; it needs a reactor that
+moves. The sure one is faulthandler's, which writes all threads' stacks from a signal handler in C, whoever holds the
+interpreter's lock. `STACKS_SIGNAL` asks for the first, and gets the second when nobody has answered within
+`ANSWER_SECONDS`, so whoever asks need not know how the worker is. `RAW_STACKS_SIGNAL` asks for the second at once.
+
+Both are real-time signals, counted from the last as `process.end_with_parent` has that one: those with names have other
+uses, and libraries count from the first. An application that registers faulthandler for itself loses nothing.
+
+The functions that look are pure: a look is a list of places, cheap to take; source lines are read when it is written.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import CodeType, FrameType
+from typing import Any, Final, NamedTuple
+
+from drawbar.net.reactor import Reactor
+from drawbar.supervisor.logs import Log
+from drawbar.supervisor.process import signal_answered, tell_of_signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import asyncio
+
+STACKS_SIGNAL: Final = signal.SIGRTMAX - 1
+RAW_STACKS_SIGNAL: Final = signal.SIGRTMAX - 2
+
+ANSWER_SECONDS: Final = 0.5
+"""For the reactor to hear of STACKS_SIGNAL. Well below the second that the master gives a worker before it kills it."""
+
+DEEPEST: Final = 60
+"""Frames of one stack that are written, the innermost ones: a runaway recursion must not fill the log."""
+MOST_TASKS: Final = 200
+"""Tasks that are written; the others are counted."""
+
+
+class Place(NamedTuple):
+    """One frame as it was at the moment of the look; a frame itself would move on."""
+
+    code: CodeType
+    line: int
+
+
+Look = list[Place]
+"""One stack, outermost frame first."""
+
+
+def look_at_frame(frame: FrameType | None) -> Look:
+    """The stack that ends in `frame`."""
+    places: Look = []
+    while frame is not None and len(places) < DEEPEST:
+        places.append(Place(frame.f_code, frame.f_lineno))
+        frame = frame.f_back
+    places.reverse()
+    return places
+
+
+def look_at_thread(ident: int) -> Look:
+    """Where the thread is (`threading.get_ident()`); nothing when it has no Python frame."""
+    return look_at_frame(sys._current_frames().get(ident))
+
+
+def look_at_task(task: asyncio.Task[Any]) -> Look:
+    """Where a task that does not run at this moment waits: its coroutine, what that awaits, and so on inwards.
+
+    Task.get_stack() has the outermost frame of a suspended task only.
+    """
+    places: Look = []
+    awaited: Any = task.get_coro()
+    while awaited is not None and len(places) < DEEPEST:
+        frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
+        if isinstance(frame, FrameType):
+            places.append(Place(frame.f_code, frame.f_lineno))
+        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
+    return places
+
+
+def _first(owner: object, *names: str) -> object:
+    return next((value for name in names if (value := getattr(owner, name, None)) is not None), None)
+
+
+def lines_of(look: Look) -> Iterator[str]:
+    """The stack as a traceback shows it."""
+    import traceback  # Only now: 1.5 MB a healthy process does not need.
+
+    summary = traceback.StackSummary.from_list(
+        [(place.code.co_filename, place.line, place.code.co_name, None) for place in look]
+    )
+    for chunk in summary.format():
+        yield from chunk.splitlines()
+    if not look:
+        yield "  (no Python frame)"
+
+
+def everything(loop: asyncio.AbstractEventLoop | None, me: int) -> list[tuple[str, Look]]:
+    """Titles and stacks of all threads but the one that looks (`me`), and of the loop's tasks."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found = [
+        (f"thread {names.get(ident, 'of somebody else')}", look_at_frame(frame))
+        for ident, frame in sys._current_frames().items()
+        if ident != me
+    ]
+    return found + (_tasks(loop) if loop is not None else [])
+
+
+def _tasks(loop: asyncio.AbstractEventLoop) -> list[tuple[str, Look]]:
+    import asyncio
+
+    tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
+    found = [(f"task {task.get_name()}", look_at_task(task)) for task in tasks[:MOST_TASKS]]
+    return found + ([(f"and {len(tasks) - MOST_TASKS} tasks more", [])] if len(tasks) > MOST_TASKS else [])
+
+
+class Stacks:
+    """Both signals of one worker, and what becomes of them. To be made after its fork and before its application loads.
+
+    Until attach() there is no reactor, so that every request is answered by the handler in C.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # Of its own: its number must stay when the log is rotated, as handlers in C know nothing else.
+        self.fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if log.is_off() else os.dup(log.file.fd)
+        self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        faulthandler.register(RAW_STACKS_SIGNAL, file=self.fd, all_threads=True, chain=False)
+        tell_of_signal(STACKS_SIGNAL, self._event_fd, ANSWER_SECONDS, RAW_STACKS_SIGNAL)
+
+    def attach(self, reactor: Reactor, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Answers on the reactor's leading thread from now on, with the tasks of `loop`."""
+        self._loop = loop
+        reactor.watch(self._event_fd, self._asked)
+
+    def follow(self) -> None:
+        """The log was reopened."""
+        if not self._log.is_off():
+            os.dup2(self._log.file.fd, self.fd, inheritable=False)
+
+    def _asked(self) -> None:
+        signal_answered()
+        os.eventfd_read(self._event_fd)
+        found = everything(self._loop, threading.get_ident())
+        self._log.error(f"stacks of {len(found)} threads and tasks")
+        for title, look in found:
+            self._log.error(f"{title}:")
+            self._write(look)
+        self._log.error("end of the stacks")
+
+    # -- what the request timeout asks for
+
+    def look(self, thread: int, task: asyncio.Task[Any] | None) -> Look:
+        """Where a call is: of a task, unless it is the one that runs, what it awaits."""
+        if task is not None and not _runs(task):
+            return look_at_task(task)
+        return look_at_thread(thread)
+
+    def tell(self, line: str, look: Look | None, told: bool) -> None:
+        """Logs a request that was called off, and where it is; nothing when that was done without us."""
+        if told:
+            return
+        self._log.error(line)
+        if look is not None:
+            self._write(look)
+
+    def _write(self, look: Look) -> None:
+        for line in lines_of(look):
+            self._log.error(line)
+
+
+def _runs(task: asyncio.Task[Any]) -> bool:
+    import asyncio
+
+    return asyncio.current_task(task.get_loop()) is task
