@@ -25,14 +25,13 @@ from drawbar.supervisor.hooks import (
 from drawbar.supervisor.logs import Log
 
 WORKER = Worker(pid=10, slot=2, app="shop:app", interface="wsgi")
-SERVER = ForkServer(pid=9, generation=1, app="shop:app", interface="wsgi")
+SERVER = ForkServer(pid=9, app="shop:app", interface="wsgi", refork=False)
 REQUEST = FinishedRequest(
     method="GET",
     target="/",
     status=200,
     bytes=5,
     duration_ms=1.5,
-    queue_ms=0.5,
     client="127.0.0.1",
     complete=True,
     slot=2,

@@ -31,7 +31,7 @@ class Policy:
         response_spill_bytes: int = ...,
         temp_dir: str | None = ...,
         server_header: str = ...,
-        on_complete: Callable[[Any], None] | None = ...,
+        on_complete: Callable[[Any], object] | None = ...,
         on_refused: Callable[[Address | None, int, str, bytes, LogFiles | None], None] | None = ...,
         on_app_error: Callable[[Any, BaseException], None] | None = ...,
         proxies: Proxies | None = ...,

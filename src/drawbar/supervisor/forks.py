@@ -11,21 +11,46 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS
 
 
+class _Held(NamedTuple):
+    """What is this process's alone."""
+
+    reactor: Reactor
+    listeners: Sequence[socket.socket]
+
+
+_held: _Held | None = None
+# What was asked for cannot be taken back, and children of this process ask for the same.
+_asked = False
+
+
 def disown_in_children(reactor: Reactor, listeners: Sequence[socket.socket]) -> None:
-    """From now on every child this process forks begins by letting go of what is its worker's. Once in a process."""
+    """From now on every child this process forks begins by letting go of what is its worker's."""
+    global _held, _asked
+    _held = _Held(reactor, listeners)
+    if not _asked:
+        os.register_at_fork(after_in_child=_let_go)
+        _asked = True
 
-    def let_go() -> None:
-        # In the child the thread that forked is the main thread, which alone may do this.
-        signal.set_wakeup_fd(-1)
-        for number in (*STOP_SIGNALS, REOPEN_SIGNAL):
-            signal.signal(number, signal.SIG_DFL)
-        reactor.abandon()
-        for listener in listeners:
-            listener.close()
 
-    os.register_at_fork(after_in_child=let_go)
+def disown_nothing() -> None:
+    """The process is no worker any more: its children are."""
+    global _held
+    _held = None
+
+
+def _let_go() -> None:
+    if _held is None:
+        return
+    # In the child the thread that forked is the main thread, which alone may do this.
+    signal.set_wakeup_fd(-1)
+    for number in (*STOP_SIGNALS, REOPEN_SIGNAL):
+        signal.signal(number, signal.SIG_DFL)
+    _held.reactor.abandon()
+    for listener in _held.listeners:
+        listener.close()

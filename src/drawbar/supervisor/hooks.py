@@ -18,6 +18,7 @@ import msgspec
 
 from drawbar.config import Config, OperatorError
 from drawbar.config.hooks import HooksConfig
+from drawbar.exchange.seen import Logged
 from drawbar.gateways.signature import signature_of
 from drawbar.gateways.target import enter_directory, find_attribute, import_source, place_of
 from drawbar.supervisor.logs import Log
@@ -34,11 +35,11 @@ class ForkServer(msgspec.Struct, frozen=True, kw_only=True):
     """To before_fork: the process the workers are forked from."""
 
     pid: int
-    generation: int
-    """Counts the fork servers of one master: a reload and a refork make another."""
     app: str
     """The application's full name, "module:attribute"."""
     interface: Literal["wsgi", "asgi"]
+    refork: bool
+    """It was a worker and has served requests: connections to databases and the like are open."""
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +73,6 @@ class FinishedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Of the response's body, handed on."""
     duration_ms: float
     """From the request's head to the response's last byte."""
-    queue_ms: float
-    """Of it, waiting for a thread or for room to be called."""
     client: str | None
     """Its address; None over a Unix socket."""
     complete: bool
@@ -173,6 +172,21 @@ def load_hook(name: Name, text: str) -> Callable[[Any], object]:
     if signature is not None and not signature.takes(1):
         raise OperatorError(f"{attribute} cannot be called with one argument", where=where, right="a hook takes one")
     return function  # type: ignore[no-any-return]
+
+
+def finished_request(exchange: Logged, slot: int) -> FinishedRequest:
+    """What is told of an exchange that has ended."""
+    remote = exchange.remote
+    return FinishedRequest(
+        method=exchange.method,
+        target=exchange.target,
+        status=exchange.status_code,
+        bytes=exchange.body_bytes,
+        duration_ms=exchange.duration_ns / 1e6,
+        client=remote[0] if remote is not None else None,
+        complete=exchange.complete,
+        slot=slot,
+    )
 
 
 class Complaints:

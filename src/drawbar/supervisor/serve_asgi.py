@@ -14,7 +14,7 @@ from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, attend, server_name
+from drawbar.supervisor.site import REOPEN_SIGNAL, Site, attend, server_name
 
 # Between two looks at the connections' deadlines while there are connections.
 TICK_SECONDS = 0.1
@@ -65,9 +65,8 @@ class _Server:
         state: dict[str, object] = {}
         lifespan = Lifespan(self.site.app.app, self.site.config.app.lifespan, state, self.site.log)
         disown_in_children(self.reactor, self.site.listeners)
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self.stopping.set)
-        loop.add_signal_handler(REOPEN_SIGNAL, self.site.reopen_logs)
+        for number in self.site.signals:
+            loop.add_signal_handler(number, self._on_signal, number)
         # The files were opened when loading the application began; a signal since then told nobody.
         self.site.reopen_logs()
         try:
@@ -75,6 +74,10 @@ class _Server:
         finally:
             # The loop takes its handlers away when it closes, and this signal's default is to kill.
             signal.pthread_sigmask(signal.SIG_BLOCK, {REOPEN_SIGNAL})
+
+    def _on_signal(self, number: int) -> None:
+        if self.site.hear((number,)):
+            self.stopping.set()
 
     async def _serve(self, loop: asyncio.AbstractEventLoop, lifespan: Lifespan, state: dict[str, object]) -> None:
         starting = asyncio.ensure_future(lifespan.startup())
@@ -87,6 +90,8 @@ class _Server:
         await starting
         executor = TasksExecutor(loop)
         self._listen(loop, executor, state)
+        if self.site.out_of_band is not None:
+            self.site.out_of_band.attach(self.reactor, lambda: bool(executor.running))
         self.ready()
         await stopping
         await self._drain(loop, executor)

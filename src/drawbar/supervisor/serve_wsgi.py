@@ -14,7 +14,7 @@ from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS, Site, attend, server_name
+from drawbar.supervisor.site import Site, attend, server_name
 
 
 def serve(site: Site, ready: Callable[[], None]) -> int:
@@ -26,10 +26,15 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     if threads.is_inline:
         executor = InlineExecutor()
         run = reactor.run
+        is_busy = _is_never_busy
     else:
-        executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
+        executor = pool = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
         run = executor.run
-    _obey_signals(site, reactor)
+
+        def is_busy() -> bool:
+            return pool.running > 0 or pool.waiting > 0
+
+    ignore_signals = _obey_signals(site, reactor)
     disown_in_children(reactor, site.listeners)
     for listener in site.listeners:
         name = server_name(listener)
@@ -45,14 +50,22 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
         )
         listener.setblocking(False)
         attend(reactor, listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
+    if site.out_of_band is not None:
+        site.out_of_band.attach(reactor, is_busy)
     ready()
     run()
     reactor.close()
+    ignore_signals()
     return 0
 
 
-def _obey_signals(site: Site, reactor: Reactor) -> None:
-    """Drains at the first stop signal, and follows rotated logs.
+def _is_never_busy() -> bool:
+    """Whoever leads and asks is in no call."""
+    return False
+
+
+def _obey_signals(site: Site, reactor: Reactor) -> Callable[[], None]:
+    """Drains at the first stop signal, and follows rotated logs. Calling what it returns ends that.
 
     Python runs signal handlers on the main thread, which may be inside the application. So the handler does nothing,
     and the signal's number, which C code writes for it (signal.set_wakeup_fd), reaches whichever thread leads.
@@ -63,17 +76,19 @@ def _obey_signals(site: Site, reactor: Reactor) -> None:
 
     def arrived() -> None:
         # The application may have handlers of its own: their numbers come here too.
-        numbers = os.read(reader, 64)
-        if REOPEN_SIGNAL in numbers:
-            site.reopen_logs()
-        if not reactor.is_draining() and not numbers_of_stops.isdisjoint(numbers):
+        if site.hear(os.read(reader, 64)) and not reactor.is_draining():
             reactor.drain()
 
-    numbers_of_stops = frozenset(STOP_SIGNALS)
+    def cease() -> None:
+        signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)
+
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (*STOP_SIGNALS, REOPEN_SIGNAL):
+    for number in site.signals:
         signal.signal(number, ignore)
     reactor.watch(reader, arrived)
     # The files were opened when loading the application began; a signal since then told nobody.
     site.reopen_logs()
+    return cease

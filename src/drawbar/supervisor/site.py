@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 from drawbar.config import Config
@@ -20,6 +20,8 @@ from drawbar.gateways.target import LoadedApp
 from drawbar.net.listener import Connector, adopt, listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
+from drawbar.supervisor.out_of_band import OutOfBand
+from drawbar.supervisor.promotion import PROMOTE_SIGNAL, Promotion
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +42,23 @@ class Site(NamedTuple):
     policy: Policy
     log: Log
     access_log: AccessLog | None
+    promotion: Promotion | None = None
+    """Where to note that this worker is to become the fork server; None when it never will."""
+    out_of_band: OutOfBand | None = None
+
+    @property
+    def signals(self) -> tuple[signal.Signals, ...]:
+        """Those a worker obeys."""
+        return (*STOP_SIGNALS, REOPEN_SIGNAL, *([PROMOTE_SIGNAL] if self.promotion is not None else []))
+
+    def hear(self, numbers: Container[int]) -> bool:
+        """Signals have come, by their numbers: sees to what they ask, and returns whether the worker is to drain."""
+        if REOPEN_SIGNAL in numbers:
+            self.reopen_logs()
+        stop = any(number in numbers for number in STOP_SIGNALS)
+        if self.promotion is None:
+            return stop
+        return self.promotion.hear(promote=PROMOTE_SIGNAL in numbers, stop=stop)
 
     @property
     def shared_listeners(self) -> bool:
@@ -79,8 +98,16 @@ def log_files(log: Log, access_log: AccessLog | None) -> LogFiles | None:
     return LogFiles(access, log.file)
 
 
-def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Policy:
-    """The configuration's limits and timeouts as the exchange wants them."""
+def make_policy(
+    config: Config,
+    log: Log,
+    access_log: AccessLog | None,
+    on_finished: Sequence[Callable[[Any], object]] = (),
+) -> Policy:
+    """The configuration's limits and timeouts as the exchange wants them.
+
+    on_finished: called with each exchange that has ended, after its line has been logged.
+    """
     limits, timeouts = config.limits, config.timeouts
 
     def on_refused(
@@ -113,12 +140,24 @@ def make_policy(config: Config, log: Log, access_log: AccessLog | None) -> Polic
         temp_dir=config.server.temp_dir,
         server_header=config.server.server_header,
         proxies=make_proxies(config),
-        on_complete=access_log.write if access_log is not None else None,
+        on_complete=in_turn([access_log.write, *on_finished] if access_log is not None else on_finished),
         on_refused=on_refused,
         on_app_error=on_app_error,
     )
     policy.log_files = log_files(log, access_log)
     return policy
+
+
+def in_turn(functions: Sequence[Callable[[Any], object]]) -> Callable[[Any], object] | None:
+    """One function that calls them all; None for none, so that nobody calls it."""
+    if len(functions) < 2:
+        return functions[0] if functions else None
+
+    def call_all(exchange: Any) -> None:
+        for function in functions:
+            function(exchange)
+
+    return call_all
 
 
 def make_proxies(config: Config) -> Proxies | None:

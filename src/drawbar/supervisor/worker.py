@@ -8,48 +8,112 @@ asyncio.
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from drawbar.config import Config, OperatorError
-from drawbar.gateways.target import load_target
+from drawbar.gateways.target import LoadedApp, load_target
 from drawbar.supervisor import serve_wsgi
+from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
 from drawbar.supervisor.logs import Log
+from drawbar.supervisor.out_of_band import OutOfBand
 from drawbar.supervisor.process import give_back_memory
+from drawbar.supervisor.promotion import Promotion
 from drawbar.supervisor.site import Site, make_policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from drawbar.net.scoreboard import Cell
 
 # Descriptors for everything but connections: listeners, logs, spill files, and what the application opens.
 SPARE_FILES = 4096
 
 
-def run_worker(config: Config, listeners: Sequence[socket.socket], slot: int, report: Callable[[str], None]) -> int:
+def load_app(config: Config) -> LoadedApp:
+    """Imports the application. Raises OperatorError."""
+    if config.app.target is None:
+        raise OperatorError("no application to serve", where="app.target", right="name one such as module:app")
+    app = config.app
+    return load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+
+
+def run_worker(
+    config: Config,
+    listeners: Sequence[socket.socket],
+    slot: int,
+    report: Callable[[str], None],
+    cell: Cell | None = None,
+    loaded: LoadedApp | None = None,
+    promotion: Promotion | None = None,
+) -> int:
     """Serves until SIGTERM, SIGINT or SIGQUIT; returns the exit code.
 
-    report: told "ready INTERFACE" once requests are taken. Raises OperatorError when the application cannot be loaded.
+    report: told "ready INTERFACE" once requests are taken. cell: this worker's place on the scoreboard. loaded: the
+    application, when this process was forked from one that had imported it. promotion: see that module.
+
+    Raises OperatorError when the application or a hook cannot be loaded, or a hook the worker needs fails.
     """
     log = Log.from_config(config.log)
     raise_open_files(config.limits.connections)
-    if config.app.target is None:
-        raise OperatorError("no application to serve", where="app.target", right="name one such as module:app")
-    loaded = load_target(
-        config.app.target, interface=config.app.interface, factory=config.app.factory, chdir=config.app.chdir
-    )
+    if loaded is None:
+        loaded = load_app(config)
+    me = Worker(pid=os.getpid(), slot=slot, app=loaded.name, interface=loaded.interface)
+    hooks = Hooks(config.hooks, log, WORKER_HOOKS)
+    hooks.after_fork(me)
+    site = make_site(config, loaded, listeners, log, hooks, me)._replace(promotion=promotion)
+    # What start-up made stays: collections need not walk it for every request's garbage.
+    gc.collect()
+    gc.freeze()
+    give_back_memory()
+    serving = False
+
+    def ready() -> None:
+        nonlocal serving
+        # Before the report: the worker this one replaces serves until then.
+        hooks.worker_ready(me)
+        serving = True
+        report(f"ready {site.app.interface}")
+
+    try:
+        return serve(site, ready)
+    finally:
+        if site.out_of_band is not None:
+            site.out_of_band.close()
+        if serving:
+            hooks.worker_exit(me)
+
+
+def make_site(
+    config: Config,
+    loaded: LoadedApp,
+    listeners: Sequence[socket.socket],
+    log: Log,
+    hooks: Hooks,
+    me: Worker,
+) -> Site:
+    """All that serving needs, made from the configuration."""
     access_log = None
     if config.log.access != "off":
         from drawbar.exchange.access_log import AccessLog
 
         access_log = AccessLog(config.log.access, config.log.access_format, log.error)
-    site = Site(config, loaded, listeners, make_policy(config, log, access_log), log, access_log)
-    # What start-up made stays: collections need not walk it for every request's garbage.
-    gc.collect()
-    gc.freeze()
-    give_back_memory()
+    out_of_band: OutOfBand | None = None
+    on_finished: list[Callable[[Any], object]] = []
+    if hooks.has("request_finished"):
+        on_finished.append(lambda exchange: hooks.request_finished(finished_request(exchange, me.slot)))
+    if hooks.has("out_of_band"):
+        out_of_band = OutOfBand(lambda: hooks.out_of_band(me))
+        on_finished.append(out_of_band.note)
+    policy = make_policy(config, log, access_log, on_finished)
+    return Site(config, loaded, listeners, policy, log, access_log, out_of_band=out_of_band)
 
-    def ready() -> None:
-        report(f"ready {loaded.interface}")
 
-    if loaded.interface == "asgi":
+def serve(site: Site, ready: Callable[[], None]) -> int:
+    """Serves as the application's interface wants it."""
+    if site.app.interface == "asgi":
         from drawbar.supervisor import serve_asgi
 
         return serve_asgi.serve(site, ready)
