@@ -14,7 +14,7 @@ import sys
 
 from drawbar.config import Config, LogConfig, OperatorError, ProcessConfig, ServerConfig
 from drawbar.supervisor.places import settle_places
-from drawbar.supervisor.privileges import hand_over_logs, plan_privileges, settle_as
+from drawbar.supervisor.privileges import settle_as
 from drawbar.supervisor.process import end_with_parent
 
 EVENTS = int(sys.argv[1])
@@ -34,18 +34,15 @@ def main() -> int:
         process=ProcessConfig(**options),
     )
     try:
-        plan = plan_privileges(config.process)
-        config = settle_places(config, plan)
+        config = settle_places(config)
     except OperatorError as error:
         tell(refused=str(error))
         return 2
-    hand_over_logs(config, plan)
-    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         end_with_parent(GRACE_S)
         try:
-            config = settle_as(plan, config, GRACE_S, parent)
+            config = settle_as(config, GRACE_S)
         except OperatorError as error:
             tell(failed=str(error))
             os._exit(2)

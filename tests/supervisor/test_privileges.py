@@ -148,12 +148,12 @@ def test_nothing_is_given_away_behind_a_link(home: Path) -> None:
     (home / "soft.log").symlink_to(precious)
     (home / "hard.log").hardlink_to(precious)
     os.mkfifo(home / "pipe.log")
-    plan = Privileges(uid=NOBODY.pw_uid, gid=NOBODY.pw_gid)
+    process = ProcessConfig(user="nobody")
     for name in ("soft.log", "hard.log", "pipe.log"):
-        hand_over_logs(Config(log=LogConfig(error=str(home / name), access="off")), plan)
+        hand_over_logs(Config(log=LogConfig(error=str(home / name), access="off"), process=process))
         assert os.stat(home / name).st_uid == 0
     # A place that vanished is the workers' trouble, not the master's.
-    hand_over_logs(Config(log=LogConfig(error=str(home / "gone" / "x.log"))), plan)
+    hand_over_logs(Config(log=LogConfig(error=str(home / "gone" / "x.log")), process=process))
 
 
 @as_root
@@ -248,22 +248,24 @@ def test_paths_from_within(tmp_path: Path) -> None:
         server=ServerConfig(temp_dir=str(jail)),
         log=LogConfig(error=str(tmp_path / "link" / "error.log"), access="-"),
     )
-    require_inside(config, plan)
     seen = inside(config, plan)
     assert (seen.log.error, seen.log.access, seen.server.temp_dir) == ("/error.log", "-", "/")
     assert inside(config, Privileges(uid=1)) == config
 
 
+@as_root
 @pytest.mark.parametrize(
-    ("config", "option"),
+    ("sections", "option"),
     [
-        (Config(log=LogConfig(error="/var/log/x.log")), "--error-log"),
-        (Config(log=LogConfig(access="/srv/jailhouse/x.log")), "--access-log"),
-        (Config(server=ServerConfig(temp_dir="/srv")), "--temp-dir"),
+        ({"log": LogConfig(error="/var/log/x.log")}, "--error-log"),
+        ({"log": LogConfig(access="/srv/jailhouse/x.log")}, "--access-log"),
+        ({"server": ServerConfig(temp_dir="/srv")}, "--temp-dir"),
     ],
 )
-def test_paths_that_cannot_be_reached_from_within(config: Config, option: str) -> None:
-    with pytest.raises(OperatorError, match=f"^{option}: .* is outside of --chroot /srv/jail; name a path below it$"):
-        require_inside(config, Privileges(root="/srv/jail"))
-    require_inside(config, Privileges(uid=1))
-    require_inside(config, None)
+def test_paths_that_cannot_be_reached_from_within(tmp_path: Path, sections: dict[str, Any], option: str) -> None:
+    with pytest.raises(
+        OperatorError, match=rf"^{option}: \S+ is outside of --chroot {tmp_path}; name a path below it$"
+    ):
+        require_inside(Config(process=ProcessConfig(chroot=str(tmp_path)), **sections))
+    require_inside(Config(process=ProcessConfig(user="nobody"), **sections))
+    require_inside(Config(**sections))

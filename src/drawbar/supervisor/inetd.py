@@ -19,7 +19,7 @@ import msgspec
 
 from drawbar.config import Config, OperatorError, ThreadRange
 from drawbar.supervisor.notify import forget_manager
-from drawbar.supervisor.privileges import Privileges, become
+from drawbar.supervisor.privileges import become
 
 SYSTEM_LOG: Final = "/dev/log"
 """Where syslog(3) and systemd's journal take datagrams, one a message."""
@@ -31,7 +31,7 @@ STDERR: Final = 2
 RIGHT: Final = "have inetd (nowait) or a socket unit (Accept=yes, StandardInput=socket) start it"
 
 
-def serve_connection(config: Config, plan: Privileges | None) -> int:
+def serve_connection(config: Config) -> int:
     """Serves the connection on standard input; returns the exit code.
 
     Raises OperatorError when there is none, or the application cannot be loaded.
@@ -42,7 +42,7 @@ def serve_connection(config: Config, plan: Privileges | None) -> int:
     forget_manager(os.environ)
     from drawbar.supervisor.worker import run_worker
 
-    return run_worker(become(plan, for_one(config)), [connection], 1, lambda report: None)
+    return run_worker(become(for_one(config)), [connection], 1, lambda report: None)
 
 
 def for_one(config: Config) -> Config:

@@ -10,11 +10,11 @@ import msgspec
 
 from drawbar.config import Config, OperatorError
 from drawbar.config.log import OFF, STANDARD
-from drawbar.supervisor.privileges import Privileges, hand_over_logs, require_inside
+from drawbar.supervisor.privileges import hand_over_logs, require_inside
 
 
-def settle_places(config: Config, plan: Privileges | None = None) -> Config:
-    """The configuration with absolute paths of logs and spill directory, which can be written, and reached by `plan`.
+def settle_places(config: Config) -> Config:
+    """The configuration with absolute paths of logs and spill directory, which can be written, also by the workers.
 
     Raises OperatorError.
     """
@@ -26,8 +26,8 @@ def settle_places(config: Config, plan: Privileges | None = None) -> Config:
     if server.temp_dir is not None:
         server = msgspec.structs.replace(server, temp_dir=_writable_directory(server.temp_dir))
     config = msgspec.structs.replace(config, log=log, server=server)
-    require_inside(config, plan)
-    hand_over_logs(config, plan)
+    require_inside(config)
+    hand_over_logs(config)
     return config
 
 

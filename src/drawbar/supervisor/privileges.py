@@ -1,14 +1,15 @@
 """As whom a process that runs the application runs: user, groups, root directory.
 
 `plan_privileges` looks everything up once, in the master, before the first fork: a name that does not exist is told to
-whoever started the server. `drop_privileges` is for the child, before any application code. The master itself stays
-what it is: it has the sockets, log files and pid file to renew, and runs no code but its own.
+whoever started the server. `settle_as` is for the child, before any application code. The master itself stays what it
+is: it has the sockets, log files and pid file to renew, and runs no code but its own.
 
 The way down is one way: all groups, then the root directory, then the group, then the user, real, effective and saved
 (setresuid(2)), after which nothing of it can be taken back.
 """
 
 import contextlib
+import functools
 import os
 import stat
 from typing import Final, NamedTuple
@@ -23,6 +24,7 @@ CAP_SETUID: Final = 7
 CAP_SYS_CHROOT: Final = 18
 
 OUTSIDE: Final = ".."
+EXIT_BROKEN: Final = 1
 
 
 class Privileges(NamedTuple):
@@ -38,8 +40,12 @@ class Privileges(NamedTuple):
     """Absolute path of the directory that becomes "/"."""
 
 
+@functools.cache
 def plan_privileges(config: ProcessConfig) -> Privileges | None:
-    """Who the children become; None when they stay who they are. Raises OperatorError."""
+    """Who the children become; None when they stay who they are. Raises OperatorError.
+
+    Asks the user database, which may be slow and far away, once: children have the answer from their parent.
+    """
     uid, gid, name, home = _look_up_user(config.user)
     if config.group is not None:
         gid = _look_up_group(config.group)
@@ -132,13 +138,8 @@ def _capabilities() -> int:
     return -1 if _is_root() else 0
 
 
-def drop_privileges(plan: Privileges | None) -> None:
-    """In a child, before any application code: becomes who it is to be. Raises OSError.
-
-    Undoes what end_with_parent() asked for: `settle_as` asks again.
-    """
-    if plan is None:
-        return
+def drop_privileges(plan: Privileges) -> None:
+    """Becomes who the plan says. Raises OSError. Undoes what end_with_parent() asked for: `settle_as` asks again."""
     if plan.gid is not None:
         os.setgroups(plan.groups)
     if plan.root is not None:
@@ -152,12 +153,13 @@ def drop_privileges(plan: Privileges | None) -> None:
     stay_dumpable()
 
 
-def become(plan: Privileges | None, config: Config) -> Config:
-    """Before any application code: this process becomes who it is to be.
+def become(config: Config) -> Config:
+    """Before any application code, once in a process: it becomes who it is to be.
 
-    Returns the configuration with the paths as they are from there. Raises OperatorError when that fails, or when this
+    Returns the configuration with the paths as they are from there. Raises OperatorError when that fails, or when the
     process could not do its work as that user.
     """
+    plan = plan_privileges(config.process)
     if plan is None:
         return config
     try:
@@ -167,15 +169,16 @@ def become(plan: Privileges | None, config: Config) -> Config:
     return _require_temp_dir(inside(config, plan))
 
 
-def settle_as(plan: Privileges | None, config: Config, grace_s: float, parent: int) -> Config:
-    """become() for a child that ends with its parent: what it asked for with end_with_parent() it asks for again."""
-    if plan is None:
+def settle_as(config: Config, grace_s: float) -> Config:
+    """become() for a child that has asked to end with its parent: the change of user undoes it, so it asks again."""
+    if plan_privileges(config.process) is None:
         return config
-    config = become(plan, config)
+    parent = os.getppid()
+    config = become(config)
     end_with_parent(grace_s)
     if os.getppid() != parent:
-        # It died before the signal was asked for.
-        os._exit(1)
+        # It died when nothing was asked for; had it died before, the signal would have come.
+        os._exit(EXIT_BROKEN)
     return config
 
 
@@ -200,7 +203,7 @@ def _require_temp_dir(config: Config) -> Config:
 # Paths.
 
 
-def hand_over_logs(config: Config, plan: Privileges | None) -> None:
+def hand_over_logs(config: Config) -> None:
     """As root: makes the log files that are missing, and gives them to the workers' user, who will open them by name.
 
     Before the workers start, and before they are told to reopen them after a rotation. What cannot be given away is
@@ -209,6 +212,7 @@ def hand_over_logs(config: Config, plan: Privileges | None) -> None:
     A file is given away only if it is a plain one with no other name, and not through a symbolic link: whoever owns
     the directory could lead root's hand to any file.
     """
+    plan = plan_privileges(config.process)
     if plan is None or plan.uid is None:
         return
     for path in (config.log.error, config.log.access):
@@ -228,8 +232,9 @@ def _give(path: str, uid: int, gid: int) -> None:
         os.close(descriptor)
 
 
-def require_inside(config: Config, plan: Privileges | None) -> None:
+def require_inside(config: Config) -> None:
     """Raises OperatorError for a path that the workers could not reach from their root directory."""
+    plan = plan_privileges(config.process)
     if plan is None or plan.root is None:
         return
     paths = (
