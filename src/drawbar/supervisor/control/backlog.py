@@ -20,7 +20,7 @@ _TCP_LISTEN_BIT = 1 << 10
 
 _TCP_INFO = struct.Struct("=24xII")
 """struct tcp_info up to `unacked` and `sacked`."""
-_REQUEST = struct.Struct("=IHHII" "BBHIIIII")
+_REQUEST = struct.Struct("=IHHIIBBHIIIII")
 """struct nlmsghdr, struct unix_diag_req."""
 _HEAD_BYTES = 16 + 16
 """struct nlmsghdr, struct unix_diag_msg: what stands before the attributes of an answer."""

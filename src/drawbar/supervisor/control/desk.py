@@ -86,6 +86,8 @@ class Desk:
         self._was_ready = False
         self._children: set[int] = set()
         """Every control process that is not reaped yet."""
+        self._explained = -1
+        """Process id of the last one that said itself why it ended."""
         self._commands: list[Command] = []
         self._watched: set[int] = set()
         self._rewatch()
@@ -127,7 +129,7 @@ class Desk:
         self._children.remove(pid)
         if self._process is not None and self._process.pid == pid:
             self._part()
-        if status != 0:
+        if status != 0 and pid != self._explained:
             self._log.warning(f"the control process (pid {pid}) {describe_exit(status)}")
         return True
 
@@ -218,6 +220,8 @@ class Desk:
             data = os.read(self._reports, READ_BYTES)
         for line in data.decode(errors="replace").splitlines():
             if line.startswith(FAILED):
+                assert self._process is not None
+                self._explained = self._process.pid
                 self._log.error(f"the control process could not start: {line.removeprefix(FAILED)}")
             elif line.startswith(READY):
                 self._was_ready = True
