@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS
+
+_SIGNALS = (*STOP_SIGNALS, REOPEN_SIGNAL)
 
 
 class _Held(NamedTuple):
@@ -27,6 +30,8 @@ class _Held(NamedTuple):
 _held: _Held | None = None
 # What was asked for cannot be taken back, and children of this process ask for the same.
 _asked = False
+_masks: dict[int, set[int]] = {}
+"""Signals blocked before, by the thread that forks."""
 
 
 def disown_in_children(reactor: Reactor, listeners: Sequence[socket.socket]) -> None:
@@ -34,7 +39,7 @@ def disown_in_children(reactor: Reactor, listeners: Sequence[socket.socket]) -> 
     global _held, _asked
     _held = _Held(reactor, listeners)
     if not _asked:
-        os.register_at_fork(after_in_child=_let_go)
+        os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_let_go)
         _asked = True
 
 
@@ -44,13 +49,22 @@ def disown_nothing() -> None:
     _held = None
 
 
+def _hold_signals() -> None:
+    """Until the child has let go: a signal it gets at once would be lost in a handler of the worker's."""
+    _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop(threading.get_ident()))
+
+
 def _let_go() -> None:
-    if _held is None:
-        return
-    # In the child the thread that forked is the main thread, which alone may do this.
-    signal.set_wakeup_fd(-1)
-    for number in (*STOP_SIGNALS, REOPEN_SIGNAL):
-        signal.signal(number, signal.SIG_DFL)
-    _held.reactor.abandon()
-    for listener in _held.listeners:
-        listener.close()
+    if _held is not None:
+        # In the child the thread that forked is the main thread, which alone may do this.
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        _held.reactor.abandon()
+        for listener in _held.listeners:
+            listener.close()
+    _release_signals()
