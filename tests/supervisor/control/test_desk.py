@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drawbar.config import Config, ControlConfig, parse_bind
+from drawbar.config import Config, ControlConfig, ListenConfig, OperatorError, TcpBind
 from drawbar.supervisor.control.desk import Command, Desk
 from drawbar.supervisor.logs import Log
 from tests.support.desk import Answer, Desked, ask
@@ -223,17 +223,10 @@ def test_metrics_addresses_answer_metrics_and_probes_alone(tmp_path: Path) -> No
 
 def test_metrics_address_in_use_is_the_operators_mistake() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        bind = f"127.0.0.1:{taken.getsockname()[1]}"
-        config = Config(control=ControlConfig(socket="off", metrics_bind=(parse_bind(bind),)))
-        config = replace_tries(config)
-        with pytest.raises(Exception, match=f"--metrics-bind {bind}: the address is in use"):
+        bind = TcpBind(*taken.getsockname())
+        config = Config(control=ControlConfig(socket="off", metrics_bind=(bind,)), listen=ListenConfig(bind_tries=1))
+        with pytest.raises(OperatorError, match=f"--metrics-bind {bind}: the address is in use"):
             Desk(config, Log("critical"), None, Poll())
-
-
-def replace_tries(config: Config) -> Config:
-    import msgspec
-
-    return msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, bind_tries=1))
 
 
 # In this process: what passes between two masters.
@@ -245,7 +238,7 @@ def desk(config: Config, poll: Poll, inherited: dict[str, int] | None = None) ->
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Config:
-    bind = parse_bind("127.0.0.1:0")
+    bind = TcpBind("127.0.0.1", 0)
     return Config(control=ControlConfig(socket=str(tmp_path / "c.sock"), metrics_bind=(bind,)))
 
 

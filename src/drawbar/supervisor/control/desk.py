@@ -243,7 +243,7 @@ class Desk:
         """Has the poller look at what matters now: the doors while nobody is attached, else the channel alone."""
         self._unwatch()
         if self._channel is None:
-            wanted: dict[int, Callable[[], None]] = dict.fromkeys(self._doors.polled(), self._on_knock)
+            wanted: dict[int, Callable[[], None]] = {door.fileno(): self._on_knock for door in self._doors.awake()}
         else:
             wanted = {self._channel.fileno(): self._on_message}
         for descriptor, callback in wanted.items():
