@@ -98,7 +98,7 @@ def test_check_says_what_it_found(directory: Path) -> None:
         "listens on   :80",
         "listens on   unix:/run/a",
         "workers      3",
-        "threads      2:4",
+        "concurrency  threads 2:4",
         "file         drawbar.toml",
         "setting      server.bind = :80,unix:/run/a (from --bind)",
         "setting      server.workers = 3 (from drawbar.toml)",

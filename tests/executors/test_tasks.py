@@ -166,7 +166,6 @@ def test_a_job_that_makes_no_coroutine_is_its_submitters_to_know() -> None:
 # -- with a maximum
 
 
-
 # More turns of the loop than it takes a call to end and the next one to begin.
 TURNS = 10
 

@@ -14,6 +14,7 @@ SITES = Path(__file__).parent / "sites"
 WAYS = {
     "inline": ("app", "--threads", "1"),
     "threads": ("app", "--threads", "1:4"),
+    "greenlets": ("app", "--concurrency", "greenlets"),
     "asyncio": ("asgi", "--loop", "asyncio"),
 }
 

@@ -16,7 +16,8 @@ TCP = "http://127.0.0.1:8000"
     [
         (AppConfig(target="hello:app"), "wsgi", [TCP], 1, f"hello:app (wsgi) on {TCP}, 1 worker, threads 1:8"),
         (AppConfig(target="hello:app"), "", [TCP], 1, f"hello:app on {TCP}, 1 worker, threads 1:8"),
-        (AppConfig(target="a:b", interface="asgi"), "", [TCP], 2, f"a:b (asgi) on {TCP}, 2 workers"),
+        (AppConfig(target="a:b", interface="asgi"), "", [TCP], 2, f"a:b (asgi) on {TCP}, 2 workers, tasks"),
+        (AppConfig(target="a:b", threads=ThreadRange(1, 1)), "", [TCP], 1, f"a:b on {TCP}, 1 worker, inline"),
         (
             AppConfig(target="a:b", threads=ThreadRange(4, 4)),
             "wsgi",

@@ -5,21 +5,22 @@ from collections.abc import Iterator
 
 from drawbar.config.sources import Loaded
 from drawbar.gateways.target import load_target
+from drawbar.supervisor import concurrency
 
 
 def report(loaded: Loaded) -> Iterator[str]:
     """Imports the application and describes it and the server it would get; raises OperatorError."""
     config = loaded.config
     app = config.app
+    concurrency.prepare(app)
     found = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
     yield f"application  {found.name}"
     yield f"interface    {found.interface.upper()}"
     for bind in config.server.bind:
         yield f"listens on   {bind}"
     yield f"workers      {config.server.worker_count(len(os.sched_getaffinity(0)))}"
-    if found.interface == "wsgi":
-        yield f"threads      {app.threads}"
-    else:
+    yield f"concurrency  {concurrency.describe(app, found.interface)}"
+    if found.interface == "asgi":
         # Imported for an ASGI application only: it loads asyncio.
         from drawbar.supervisor.serve_asgi import loop_name
 

@@ -1,11 +1,12 @@
 """[app]: the application and how it is called."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from drawbar.config.kinds import Hint, Kind, Path, parse_text
-from drawbar.config.section import Section
+from drawbar.config.section import Conflict, Section
 from drawbar.config.threads import ThreadRange, Threads
 
 Interface = Literal["auto", "wsgi", "asgi"]
@@ -40,20 +41,27 @@ class AppConfig(Section, frozen=True, kw_only=True):
     concurrency: Annotated[
         Literal["auto", "inline", "threads", "tasks", "greenlets", "fork"],
         Meta(
-            description="How calls of the application run beside each other: `auto` is `threads` for WSGI and `tasks` "
-            "for ASGI; `greenlets` (gevent) and `fork` (a process for each request) are for WSGI."
+            description="How calls of the application run beside each other. `auto` is `tasks` for ASGI and `threads` "
+            "for WSGI, or `inline` with one thread; `greenlets` (gevent) and `fork` (a process for each request) are "
+            "for WSGI."
         ),
     ] = "auto"
     max_concurrency: Annotated[
         int,
         Meta(
-            ge=0, le=1_000_000, description="Calls of the application at once in a worker; `0` is no limit of its own."
+            ge=0,
+            le=1_000_000,
+            description="Calls of the application at once in a worker, WebSockets not counted; `0` is no limit of its "
+            "own.",
         ),
         Hint(past="requests wait in the worker, in order"),
     ] = 0
     threads: Annotated[
         Threads,
-        Meta(description="Threads of a worker that call a WSGI application; `1` calls it one request at a time."),
+        Meta(
+            description="Threads of a worker that call a WSGI application; `1` calls it one request at a time. With "
+            "`fork`, its maximum is that of processes."
+        ),
     ] = ThreadRange(1, 8)
     stream_input: Annotated[
         bool,
@@ -70,3 +78,12 @@ class AppConfig(Section, frozen=True, kw_only=True):
     debug: Annotated[
         bool, Meta(description="Answer an exception of the application with a page that shows it. Never in production.")
     ] = False
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """What a model of concurrency cannot do."""
+        if self.interface == "asgi" and self.concurrency not in ("auto", "tasks"):
+            yield Conflict(("concurrency", "interface"), f"{self.concurrency} is for WSGI; ASGI is called by tasks")
+        if self.interface == "wsgi" and self.concurrency == "tasks":
+            yield Conflict(("concurrency", "interface"), "tasks are for ASGI")
+        if self.concurrency == "fork" and self.stream_input:
+            yield Conflict(("concurrency", "stream_input"), "a request's own process starts when its body is there")

@@ -13,7 +13,7 @@ cdef class Connection(Source):
     cdef Sockaddr peer
     cdef bint closed
     cdef bint blocked           # the socket takes no more at present
-    cdef int pollers            # threads in poll(): the descriptor stays theirs until they are out
+    cdef int pollers            # threads, or greenlets, in _poll(): the descriptor stays theirs until they are out
 
     # -- for subclasses to override, with what a Source hears
     cdef Turn on_readable(self) except *
@@ -24,9 +24,9 @@ cdef class Connection(Source):
     # -- for subclasses to call
     cdef int start(self, uint32_t events) except -1
     cdef ssize_t receive(self, char* into, size_t room) noexcept
-    cdef bint poll_readable(self, uint32_t timeout_ms) noexcept
-    cdef bint poll_writable(self, uint32_t timeout_ms) noexcept
-    cdef bint _poll(self, short events, uint32_t timeout_ms) noexcept
+    cdef bint poll_readable(self, uint32_t timeout_ms) except -1
+    cdef bint poll_writable(self, uint32_t timeout_ms) except -1
+    cdef bint _poll(self, short events, uint32_t timeout_ms) except -1
     cdef Flushed flush(self) except *
     cdef int want(self, bint reading) except -1
     cdef int _arm(self, bint reading, bint writing) except -1

@@ -111,28 +111,34 @@ cdef class Connection(Source):
                 continue
             return -1 if errno == EAGAIN else -2
 
-    cdef bint poll_readable(self, uint32_t timeout_ms) noexcept:
+    cdef bint poll_readable(self, uint32_t timeout_ms) except -1:
         """For a thread that may block: waits for bytes or the peer's end. False when the time is over; 0: for ever."""
         return self._poll(POLLIN, timeout_ms)
 
-    cdef bint poll_writable(self, uint32_t timeout_ms) noexcept:
+    cdef bint poll_writable(self, uint32_t timeout_ms) except -1:
         """For a thread that may block: waits until the socket takes bytes. False when the time is over; 0: for ever."""
         return self._poll(POLLOUT, timeout_ms)
 
-    cdef bint _poll(self, short events, uint32_t timeout_ms) noexcept:
+    cdef bint _poll(self, short events, uint32_t timeout_ms) except -1:
         """Without the GIL. The leader may close the connection meanwhile: see close()."""
         cdef pollfd entry
         cdef int ready
         if self.closed:
             return True
-        entry.fd = self.fd
-        entry.events = events
         self.pollers += 1
-        with nogil:
-            ready = poll(&entry, 1, <int>timeout_ms if timeout_ms else -1)
-        self.pollers -= 1
-        if self.closed and self.pollers == 0:
-            close_descriptor(self.fd)
+        try:
+            if self.reactor.waiter is not None:
+                # May raise what the application has arranged for, such as gevent.Timeout.
+                ready = self.reactor.waiter(self.fd, events == POLLOUT, timeout_ms)
+            else:
+                entry.fd = self.fd
+                entry.events = events
+                with nogil:
+                    ready = poll(&entry, 1, <int>timeout_ms if timeout_ms else -1)
+        finally:
+            self.pollers -= 1
+            if self.closed and self.pollers == 0:
+                close_descriptor(self.fd)
         return ready != 0
 
     cdef Flushed flush(self) except *:

@@ -72,6 +72,7 @@ cdef class Reactor:
     cdef object on_empty                # called when draining and the last connection has closed
     cdef object on_wake                 # called when wake() was, on the leading thread
     cdef object on_defer                # nested: asks the loop for a turn
+    cdef object waiter                  # waits for a descriptor in place of poll(2), or None
     cdef HostNames host_names
     cdef Source current                 # whose events are being handled
 

@@ -393,6 +393,13 @@ cdef class Reactor:
         self.nested = True
         self.on_defer = callback
 
+    def set_waiter(self, object callback):
+        """Where application calls share one thread: `callback(fd, writing, timeout_ms) -> bool` waits for them.
+
+        It returns once `fd` can be read, or written, or False when the time (0: for ever) is over, and lets others run.
+        """
+        self.waiter = callback
+
     def run_deferred(self):
         """Resumes the connections deferred so far."""
         self._resume_deferred()

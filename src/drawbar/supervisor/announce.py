@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from drawbar import __version__
 from drawbar.config import Config
+from drawbar.supervisor.concurrency import describe
 
 
 def serving_line(config: Config, interface: str, addresses: Sequence[str], workers: int) -> str:
@@ -15,8 +16,8 @@ def serving_line(config: Config, interface: str, addresses: Sequence[str], worke
     kind = interface or (config.app.interface if config.app.interface != "auto" else "")
     served = f"{config.app.target or 'nothing'}{f' ({kind})' if kind else ''}"
     number = "1 worker" if workers == 1 else f"{workers} workers"
-    threads = "" if kind == "asgi" else f", threads {config.app.threads}"
-    return f"drawbar {__version__} serving {served} on {', '.join(addresses)}, {number}{threads} (pid {os.getpid()})"
+    model = describe(config.app, kind)
+    return f"drawbar {__version__} serving {served} on {', '.join(addresses)}, {number}, {model} (pid {os.getpid()})"
 
 
 def stopping_line(stopped_by: str, graceful_s: float) -> str:

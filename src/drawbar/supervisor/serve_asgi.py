@@ -88,7 +88,7 @@ class _Server:
             starting.cancel()
             return
         await starting
-        executor = TasksExecutor(loop)
+        executor = TasksExecutor(loop, self.site.config.app.max_concurrency)
         self._listen(loop, executor, state)
         if self.site.out_of_band is not None:
             self.site.out_of_band.attach(self.reactor, lambda: bool(executor.running))

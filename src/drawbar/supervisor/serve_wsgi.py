@@ -1,4 +1,7 @@
-"""Serving a WSGI application: the reactor runs standalone, and threads lead it in turn."""
+"""Serving a WSGI application, whatever calls it: in place, threads, greenlets or a process for each request.
+
+What the models share stands here, what is a model's own in `Calls`. All but greenlets run the reactor standalone.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
+from typing import NamedTuple
 
 from drawbar.exchange.exchange import Executor
 from drawbar.exchange.http1 import Http1Connector
@@ -13,47 +17,65 @@ from drawbar.executors.inline import InlineExecutor
 from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.reactor import Reactor
+from drawbar.supervisor.concurrency import calls_at_once, model_of, thread_range
 from drawbar.supervisor.forks import disown_in_children
 from drawbar.supervisor.site import Site, attend, server_name
+
+
+class Calls(NamedTuple):
+    """A concurrency model at work: who makes the calls, and the loop that runs until the last of them has ended.
+
+    is_busy: whether calls run or wait. multithread: as the PEP defines. apart: each call has a process of its own.
+    """
+
+    executor: Executor
+    run: Callable[[], None]
+    is_busy: Callable[[], bool]
+    multithread: bool = False
+    apart: bool = False
+
+
+def make_calls(site: Site, reactor: Reactor) -> Calls:
+    """The model the operator asked for. What only some servers need is imported by them."""
+    model = model_of(site.config.app, "wsgi")
+    if model == "threads":
+        threads = thread_range(site.config.app)
+        executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
+        return Calls(executor, executor.run, lambda: executor.running + executor.waiting > 0, multithread=True)
+    if model == "greenlets":
+        from drawbar.supervisor.serve_greenlets import Hub
+
+        hub = Hub(reactor, calls_at_once(site.config.app, model))
+        # They share one thread, and yet a call may begin before another has ended.
+        return Calls(hub.executor, hub.run, hub.is_busy, multithread=True)
+    return Calls(InlineExecutor(), reactor.run, _is_never_busy)
 
 
 def serve(site: Site, ready: Callable[[], None]) -> int:
     """Serves until a stop signal and the last answer; returns the exit code."""
     config = site.config
     reactor = Reactor(config.limits.connections, config.server.temp_dir, site.report)
-    threads = config.app.threads
-    executor: Executor
-    if threads.is_inline:
-        executor = InlineExecutor()
-        run = reactor.run
-        is_busy = _is_never_busy
-    else:
-        executor = pool = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
-        run = executor.run
-
-        def is_busy() -> bool:
-            return pool.running > 0 or pool.waiting > 0
-
+    calls = make_calls(site, reactor)
     ignore_signals = _obey_signals(site, reactor)
     disown_in_children(reactor, site.listeners)
     for listener in site.listeners:
         name = server_name(listener)
         handler = WsgiHandler(
             site.app.app,
-            executor,
+            calls.executor,
             root_path=config.app.root_path,
             server=name,
-            multithread=not threads.is_inline,
-            multiprocess=site.shared_listeners,
+            multithread=calls.multithread,
+            multiprocess=calls.apart or site.shared_listeners,
             stream_input=config.app.stream_input,
             error_page=site.error_page(),
         )
         listener.setblocking(False)
         attend(reactor, listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
     if site.out_of_band is not None:
-        site.out_of_band.attach(reactor, is_busy)
+        site.out_of_band.attach(reactor, calls.is_busy)
     ready()
-    run()
+    calls.run()
     reactor.close()
     ignore_signals()
     return 0

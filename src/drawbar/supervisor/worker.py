@@ -16,7 +16,7 @@ from typing import Any
 
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp, load_target
-from drawbar.supervisor import serve_wsgi
+from drawbar.supervisor import concurrency, serve_wsgi
 from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.out_of_band import OutOfBand
@@ -37,7 +37,11 @@ def load_app(config: Config) -> LoadedApp:
     if config.app.target is None:
         raise OperatorError("no application to serve", where="app.target", right="name one such as module:app")
     app = config.app
-    return load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    concurrency.prepare(app)
+    loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    # Said before any worker is ready, so that a model that does not fit ends the start and not the first request.
+    concurrency.model_of(app, loaded.interface)
+    return loaded
 
 
 def run_worker(
