@@ -6,12 +6,13 @@ the log wakes it.
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 # Generous: a build that traces every line is many times slower, and a deadline is not what these tests are about.
@@ -80,11 +81,15 @@ class Log:
 class Server:
     """One `python -m drawbar run` and its log. `port` and `url` are those of its first TCP listener, if it has one."""
 
-    def __init__(self, command: Sequence[str], env: dict[str, str] | None, cwd: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], env: dict[str, str] | None, cwd: Path, activation: "Activation | None" = None
+    ) -> None:
+        whole = [sys.executable, "-m", "drawbar", *command]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "drawbar", *command],
+            whole if activation is None else activation.wrap(whole),
             cwd=cwd,
             env=env,
+            pass_fds=() if activation is None else [sock.fileno() for sock in activation.sockets],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -142,6 +147,18 @@ class Server:
         self.wait()
 
 
+class Activation(NamedTuple):
+    """Sockets that a service manager passes, and the names of their units in its order."""
+
+    sockets: Sequence[socket.socket]
+    names: str = ""
+
+    def wrap(self, command: Sequence[str]) -> list[str]:
+        """The command that starts `command` with them."""
+        descriptors = ",".join(str(sock.fileno()) for sock in self.sockets)
+        return [sys.executable, str(ROOT / "tests" / "support" / "activate.py"), descriptors, self.names, *command]
+
+
 class Servers:
     """Starts servers and, at the end, stops those still running and checks that each ended well."""
 
@@ -158,6 +175,7 @@ class Servers:
         command: str = "run",
         cwd: Path = ROOT,
         ready: bool = True,
+        activation: "Activation | None" = None,
     ) -> Server:
         """`drawbar run TARGET OPTIONS...`, ready to serve. `ready=False` for one that is expected not to start."""
         arguments = [command, target]
@@ -165,7 +183,7 @@ class Servers:
             arguments += ["--bind", bind]
         if chdir is not None:
             arguments += ["--chdir", str(chdir)]
-        server = Server([*arguments, *options], env, cwd)
+        server = Server([*arguments, *options], env, cwd, activation)
         self._started.append(server)
         if ready:
             try:
