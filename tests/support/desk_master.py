@@ -131,8 +131,8 @@ class Master:
 
     def _config(self, command: Command) -> None:
         settings = [
-            {"key": "server.workers", "value": "2", "place": "drawbar.toml"},
-            {"key": "server.backlog", "value": "2048", "place": ""},
+            {"key": "server.workers", "value": "2", "source": "drawbar.toml"},
+            {"key": "server.backlog", "value": "2048", "source": "default"},
         ]
         self.desk.answer(command, {"file": "drawbar.toml", "settings": settings})
 

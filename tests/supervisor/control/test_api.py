@@ -160,7 +160,7 @@ def test_stacks_of_nobody(master: Desked, query: str, status: int, detail: str) 
 
 def test_config_is_the_masters(master: Desked) -> None:
     settings = master.ask("GET", "/config").json["settings"]
-    assert {"key": "server.workers", "value": "2", "place": "drawbar.toml"} in settings
+    assert {"key": "server.workers", "value": "2", "source": "drawbar.toml"} in settings
 
 
 def test_a_command_that_is_never_answered_is_an_error_in_time(master: Desked) -> None:

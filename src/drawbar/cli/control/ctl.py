@@ -16,7 +16,7 @@ import msgspec
 
 from drawbar.cli.control.client import Client, Refused, choose
 from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
-from drawbar.cli.control.terminal import Style, is_terminal, open_screen
+from drawbar.cli.control.terminal import Style, is_quit, is_terminal, open_screen
 from drawbar.cli.control.text import plain
 from drawbar.cli.control.text import time as in_words
 from drawbar.cli.program import complain
@@ -98,14 +98,14 @@ def watch_status(client: Client) -> None:
         while True:
             found = client.get("/status", Status)
             due = time.monotonic() + WATCH_S
-            key: str | None = ""
-            while key is not None:
-                if key == "":
+            keys: str | None = ""
+            while keys is not None:
+                if keys == "":
                     width, height = screen.size()
                     screen.paint(status_lines(found, width)[:height], Style(bold=frozenset({0})))
-                elif key[:1] in ("q", "Q", "\x1b"):
+                elif is_quit(keys):
                     return
-                key = screen.key(due - time.monotonic())
+                keys = screen.keys(due - time.monotonic())
 
 
 def replacing(verb: str, short_help: str, text: str) -> None:
@@ -175,12 +175,12 @@ def workers(ctx: click.Context, number: str) -> int:
     return 0
 
 
-@ctl.command(short_help="Where every thread and task is.")
+@ctl.command(short_help="Write where every thread and task is.")
 @click.argument("pid", required=False, type=click.IntRange(1))
 @AS_JSON
 @click.pass_context
 def stacks(ctx: click.Context, pid: int | None, as_json: bool) -> int:
-    """Where every thread and task of the workers is, or of the worker PID: their stacks."""
+    """Have the workers, or the worker PID, write where each of their threads and tasks is to the error log."""
     answer = client_of(ctx).get(f"/stacks?pid={pid}" if pid else "/stacks", dict[str, Any])
     if as_json:
         emit(answer)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from drawbar.cli.control.show import busy, percentiles, serving_since, workers_ready
+from drawbar.cli.control.show import busy, percentiles, phase_and_age, workers_ready
 from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, cut, plain, size, time
 from drawbar.supervisor.control.status import Histogram, Status, Worker
@@ -77,7 +77,7 @@ def line(change: Change) -> str:
 
 def _title(status: Status) -> Iterator[tuple[str, str]]:
     served = f"{status.target or 'nothing'}{f' ({status.interface})' if status.interface else ''}"
-    yield f"drawbar {status.version}", f"{served}, {serving_since(status)}, pid {status.pid}"
+    yield f"drawbar {status.version}", f"{served}, {phase_and_age(status)}, pid {status.pid}"
     waiting = sum(worker.waiting for worker in status.workers)
     connections = sum(worker.connections for worker in status.workers)
     memory = sum(worker.memory.pss for worker in status.workers if worker.memory)

@@ -5,7 +5,10 @@ from typing import Any
 
 from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, plain, plural, size, time
-from drawbar.supervisor.control.status import SERVING, Histogram, Listener, Status, Worker
+from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker
+
+DEFAULT = "default"
+"""Where a setting that nobody set comes from."""
 
 WORKER_COLUMNS = (
     Column("WORKER"),
@@ -22,23 +25,24 @@ WORKER_COLUMNS = (
 
 def status_lines(status: Status, width: int) -> list[str]:
     """The whole of `drawbar ctl status`."""
-    lines = pairs([*_server(status), *_listeners(status.listeners)], width)
+    lines = pairs([*_server(status), *_listeners(status.listeners)], width, wrap=True)
     lines += ["", *table(WORKER_COLUMNS, [_worker(worker) for worker in status.workers], width), ""]
-    lines += pairs([*_traffic(status), *_trouble(status)], width)
+    lines += pairs([*_traffic(status), *_trouble(status)], width, wrap=True)
     oldest = _oldest(status.workers, width)
     return [*lines, "", *oldest] if oldest else lines
 
 
-def serving_since(status: Status) -> str:
-    """`serving for 3 h`, or what it does instead."""
-    ready = "" if status.ready else f" ({status.reason})" if status.reason and status.phase in _ABLE else ""
-    return f"{status.phase} for {time(status.uptime_s)}{ready}"
+def phase_and_age(status: Status) -> str:
+    """`serving, up 3 h`, or what it does instead."""
+    # A phase that takes no requests says so by its name.
+    reason = f" ({status.reason})" if status.reason and status.phase in TAKES_REQUESTS else ""
+    return f"{status.phase}, up {time(status.uptime_s)}{reason}"
 
 
 def workers_ready(status: Status) -> str:
-    """`4 of 4 workers`."""
+    """`4 of 4 ready`."""
     ready = sum(worker.phase == SERVING for worker in status.workers)
-    return f"{ready} of {plural(status.desired, 'worker')}"
+    return f"{ready} of {status.desired} ready"
 
 
 def busy(worker: Worker) -> str:
@@ -53,7 +57,7 @@ def percentiles(counted: Histogram) -> str:
 
 def settings_lines(answer: Mapping[str, Any], every: bool) -> list[str]:
     """The settings in force, section by section, each with where it comes from; without `every` those somebody set."""
-    settings = [item for item in answer.get("settings", []) if every or item.get("place")]
+    settings = [item for item in answer.get("settings", []) if every or item.get("source") != DEFAULT]
     lines = [f"file  {answer.get('file') or 'none'}"]
     section = ""
     for item in settings:
@@ -61,35 +65,33 @@ def settings_lines(answer: Mapping[str, Any], every: bool) -> list[str]:
         if name != section:
             lines += ["", f"[{name}]"]
             section = name
-        place = f"from {item['place']}" if item.get("place") else "default"
-        lines.append(f"{field} = {item['value']}  # {place}")
+        source = item.get("source")
+        lines.append(f"{field} = {item['value']}  # {source if source == DEFAULT else f'from {source}'}")
     if not settings:
         lines += ["", "every setting has its default"]
     return [plain(line) for line in lines]
 
 
 def stacks_lines(answer: Mapping[str, Any]) -> list[str]:
-    """Each worker's stacks under its name."""
+    """Each worker's stacks under its name; where they are, when the server does not send them."""
+    if "workers" not in answer:
+        return ["the stacks are in the server's error log"]
     lines: list[str] = []
     for worker in answer.get("workers", []):
         title = f"worker {worker.get('slot', '?')} (pid {worker.get('pid', '?')})"
         lines += [title, "-" * len(title), *(plain(line) for line in str(worker.get("text") or "").splitlines()), ""]
-    if answer.get("note"):
-        lines.append(plain(str(answer["note"])))
     return lines
 
 
 # Parts of the status.
 
-_ABLE = ("serving", "reloading", "upgrading")
-
 
 def _server(status: Status) -> Iterator[tuple[str, str]]:
     served = f"{status.target or 'nothing'}{f' ({status.interface})' if status.interface else ''}"
-    yield f"drawbar {status.version}", f"{served}, {serving_since(status)}"
-    generation = f"generation {status.generation}, {workers_ready(status)}"
+    yield f"drawbar {status.version}", f"{served}, {phase_and_age(status)}"
     memory = f", {size(status.memory.pss)}" if status.memory else ""
-    yield f"master {status.pid}", f"{generation}, {status.config_file or 'no file'}{memory}"
+    yield f"master {status.pid}", f"generation {status.generation}, {status.config_file or 'no file'}{memory}"
+    yield "workers", f"{workers_ready(status)}{_total_memory(status.workers)}"
 
 
 def _listeners(listeners: Sequence[Listener]) -> Iterator[tuple[str, str]]:
@@ -97,6 +99,11 @@ def _listeners(listeners: Sequence[Listener]) -> Iterator[tuple[str, str]]:
         backlog = listener.backlog
         queue = f", {backlog.waiting} of {backlog.limit} waiting" if backlog else ""
         yield "listens on", f"{plain(listener.address)}{queue}"
+
+
+def _total_memory(workers: Sequence[Worker]) -> str:
+    total = sum(worker.memory.pss for worker in workers if worker.memory)
+    return f", {size(total)} together" if total else ""
 
 
 def _worker(worker: Worker) -> list[str]:

@@ -1,5 +1,6 @@
 """Columns that line up: as wide as what is in them, the last cut to what is left of the line. Pure."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,10 +23,15 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) 
     return [_line(columns, line, widths, width) for line in lines]
 
 
-def pairs(rows: Sequence[tuple[str, str]], width: int) -> list[str]:
-    """Names and what is to say of them, the latter in one column."""
-    left = max((len(name) for name, _ in rows), default=0)
-    return [cut(f"{name:<{left}}{GAP} {value}".rstrip(), width) for name, value in rows]
+def pairs(rows: Sequence[tuple[str, str]], width: int, *, wrap: bool = False) -> list[str]:
+    """Names and what is to say of them, the latter in one column; what is too long is cut, or goes on below."""
+    left = max((len(name) for name, _ in rows), default=0) + len(GAP)
+    lines: list[str] = []
+    for name, value in rows:
+        parts = textwrap.wrap(value, max(20, width - left)) if wrap else [value]
+        names = [name, *[""] * len(parts)]
+        lines += [cut(f"{head:<{left}}{part}".rstrip(), width) for head, part in zip(names, parts, strict=False)]
+    return lines
 
 
 def _line(columns: Sequence[Column], cells: Sequence[str], widths: Sequence[int], width: int) -> str:

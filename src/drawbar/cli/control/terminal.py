@@ -6,6 +6,7 @@ thing to find on a small server. Whatever ends the program, the screen that was 
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -24,6 +25,9 @@ _REST_OF_SCREEN = "\x1b[J"
 _BOLD = "\x1b[1m"
 _REVERSED = "\x1b[7m"
 _PLAIN = "\x1b[0m"
+
+_SEQUENCES = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]")
+"""What arrow and function keys send."""
 
 FALLBACK = os.terminal_size((80, 24))
 
@@ -58,11 +62,11 @@ class Screen:
     def paint(self, lines: Sequence[str], style: Style = NO_STYLE) -> None:
         """Shows these lines and nothing else, without flicker: each line is overwritten, none is cleared before."""
         painted = [f"{_styled(line, number, style)}{_REST_OF_LINE}" for number, line in enumerate(lines)]
-        self._output.write(_HOME + "\r\n".join(painted) + _REST_OF_SCREEN)
+        self._output.write(_HOME + "\n".join(painted) + _REST_OF_SCREEN)
         self._output.flush()
 
-    def key(self, seconds: float) -> str | None:
-        """The next key, within that time; "" when the terminal has changed its size, None when nothing happened."""
+    def keys(self, seconds: float) -> str | None:
+        """The next keys, within that time; "" when the terminal has changed its size, None when nothing happened."""
         ready, _, _ = select.select([self._keyboard, self._wake], [], [], max(0.0, seconds))
         if self._wake in ready:
             os.read(self._wake, 4096)
@@ -98,6 +102,12 @@ def open_screen(keyboard: TextIO, output: TextIO) -> Iterator[Screen]:
             signal.signal(number, handler)
         os.close(reader)
         os.close(writer)
+
+
+def is_quit(keys: str) -> bool:
+    """Whether somebody wants to leave: q, or Escape alone, which also begins what arrow keys send."""
+    typed = _SEQUENCES.sub("", keys)
+    return typed == "\x1b" or "q" in typed.lower()
 
 
 def is_terminal(keyboard: TextIO | None, output: TextIO | None) -> bool:

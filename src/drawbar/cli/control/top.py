@@ -10,11 +10,10 @@ import click
 
 from drawbar.cli.control.client import Client, choose
 from drawbar.cli.control.screen import Change, line, picture
-from drawbar.cli.control.terminal import Screen, Style, is_terminal, open_screen
+from drawbar.cli.control.terminal import Screen, Style, is_quit, is_terminal, open_screen
 from drawbar.cli.control.text import cut
 from drawbar.supervisor.control.status import Status
 
-QUIT = ("q", "Q", "\x1b")
 FOOT = "q quits"
 
 
@@ -67,10 +66,10 @@ def _on_screen(screen: Screen, look: Callable[[], Change], interval: float, coun
         due = time.monotonic() + interval
         _paint(screen, change)
         while (left := due - time.monotonic()) > 0:
-            key = screen.key(left)
-            if key is not None and key[:1] in QUIT and key != "":
+            keys = screen.keys(left)
+            if keys is not None and is_quit(keys):
                 return
-            if key == "":
+            if keys == "":
                 _paint(screen, change)
 
 

@@ -1,0 +1,100 @@
+"""What `drawbar ctl` prints, line by line."""
+
+from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
+from drawbar.supervisor.control.status import Histogram, Status, Totals
+from tests.support.statuses import status
+
+WHOLE = """\
+drawbar 1.2.3  shop:app (wsgi), serving, up 2 h
+master 4711    generation 3, drawbar.toml, 6.0 MB
+workers        2 of 2 ready, 44 MB together
+listens on     http://127.0.0.1:8000, 1 of 2048 waiting
+listens on     unix:/run/shop.sock
+
+WORKER   PID  PHASE    AGE  REQUESTS  BUSY  CONNS    RSS  SHARED
+     1  4712  ready   60 s       500   1/8     10  48 MB   31 MB
+     2  4713  ready  2 min       500   2/8     10  48 MB   31 MB
+
+requests     1 010: 2xx 1 000, 4xx 10
+answered in  p50 0.6 ms  p95 8.2 ms  p99 10 ms
+queued for   p50 0.5 ms  p95 0.9 ms  p99 1.0 ms
+bytes        1.0 MB in, 20 MB out
+replaced     1 by crash
+
+IN FLIGHT  WORKER  REQUEST
+    2.5 s       2  GET /slow"""
+
+
+def test_the_whole_status() -> None:
+    assert "\n".join(status_lines(status(), 80)) == WHOLE
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    troubled = status()
+    troubled.last_error = "worker 1 (pid 4712) died: " + "a very long story, " * 10
+    for width in (40, 60, 80, 200):
+        assert max(len(line) for line in status_lines(troubled, width)) <= width
+
+
+def test_trouble_is_told() -> None:
+    troubled = status()
+    troubled.phase, troubled.ready, troubled.reason = "reloading", False, "no worker takes requests"
+    troubled.last_error = "worker 1 died\x1b[2J"
+    troubled.workers[0].phase, troubled.workers[1].retiring = "starting", "max-memory"
+    troubled.totals.timeouts = 3
+    text = "\n".join(status_lines(troubled, 80))
+    assert "reloading, up 2 h (no worker takes requests)" in text
+    assert "1 of 2 ready" in text
+    assert "\n     2  4713  ready*" in text
+    assert "timed out    3 requests\n" in text
+    assert "* leaving    worker 2 (max-memory)\n" in text
+    assert "last error   worker 1 died\\x1b[2J" in text
+
+
+def test_a_server_that_has_done_nothing_yet() -> None:
+    fresh: Status = status()
+    fresh.workers, fresh.restarts, fresh.target, fresh.interface, fresh.config_file = [], {}, None, None, None
+    fresh.totals = Totals(latency=Histogram(), queued=Histogram())
+    text = "\n".join(status_lines(fresh, 80))
+    assert "nothing, serving" in text
+    assert "0 of 2 ready" in text
+    assert "requests  0\n" in text
+    assert "answered in" not in text
+
+
+SETTINGS = {
+    "file": "drawbar.toml",
+    "settings": [
+        {"key": "server.bind", "value": ":80", "source": "--bind"},
+        {"key": "server.workers", "value": "2", "source": "drawbar.toml"},
+        {"key": "log.level", "value": "info", "source": "default"},
+    ],
+}
+
+
+def test_settings_that_somebody_set() -> None:
+    assert settings_lines(SETTINGS, every=False) == [
+        "file  drawbar.toml",
+        "",
+        "[server]",
+        "bind = :80  # from --bind",
+        "workers = 2  # from drawbar.toml",
+    ]
+
+
+def test_every_setting() -> None:
+    assert settings_lines(SETTINGS, every=True)[-3:] == ["", "[log]", "level = info  # default"]
+
+
+def test_no_setting_at_all() -> None:
+    assert settings_lines({"file": None, "settings": []}, every=False) == [
+        "file  none",
+        "",
+        "every setting has its default",
+    ]
+
+
+def test_stacks_under_their_workers() -> None:
+    answer = {"workers": [{"slot": 1, "pid": 7, "text": "Thread 1\n  File \x1b"}]}
+    assert stacks_lines(answer) == ["worker 1 (pid 7)", "----------------", "Thread 1", "  File \\x1b", ""]
+    assert stacks_lines({}) == ["the stacks are in the server's error log"]
