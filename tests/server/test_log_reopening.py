@@ -154,3 +154,42 @@ def test_other_signals_that_the_application_handles_stop_nothing(start: Start, t
         os.kill(logged.pid, signal.SIGUSR1)
         logged.ask()
     logged.site.stop()
+
+
+@pytest.mark.parametrize("way", [*WAYS])
+def test_a_signal_to_the_master_reaches_all(start: Start, tmp_path: Path, way: str) -> None:
+    logged = start(way, tmp_path)
+    old = [path.rename(path.with_suffix(".old")) for path in (logged.access, logged.error)]
+    logged.site.process.send_signal(signal.SIGUSR1)
+    logged.ask_until(lambda: logged.error.exists() and "error: GET /now" in logged.error.read_text())
+    logged.ask_until(lambda: logged.access.exists() and logged.access.stat().st_size > 0)
+    assert "info: SIGUSR1: logs reopened\n" in logged.error.read_text()
+    logged.ask_until(lambda: not any(logged.holds(path) for path in old))
+    sizes = [path.stat().st_size for path in old]
+    logged.ask()
+    assert [path.stat().st_size for path in old] == sizes
+
+
+def test_a_worker_that_starts_is_not_ended_and_does_not_miss_it(server: Servers, fifo: Fifo, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(SITES)!r})\nfrom plain import app, hold\nhold({str(fifo.path)!r})\n"
+    )
+    access, error, address = tmp_path / "access.log", tmp_path / "error.log", tmp_path / "socket"
+    options = ("--access-log", str(access), "--error-log", str(error), "--threads", "1")
+    site = server("slow:app", *options, chdir=tmp_path, bind=f"unix:{address}", ready=False)
+    site.log.wait_for("holding")
+    for path in (access, error):
+        path.rename(path.with_suffix(".old"))
+    # The worker itself, in the middle of its import, and all of them.
+    children = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGUSR1)
+    site.process.send_signal(signal.SIGUSR1)
+    fifo.release()
+    with RawClient(str(address)) as client:
+        assert client.request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+        # Its line is written when its last byte is: before the next request is read.
+        assert client.request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+    assert "GET /" in access.read_text()
+    assert access.with_suffix(".old").read_text() == ""
+    site.stop()

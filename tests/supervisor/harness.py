@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-PATIENCE_S = 20.0
+PATIENCE_S = 5.0
 """Bound of every wait: past it the test fails. Nothing waits this long when all is well."""
 
 
@@ -81,6 +81,10 @@ class Serving:
         """The next event of this name: its words, and the process that told it."""
         *words, pid = self.events.until(lambda line: line.startswith(name)).split()
         return words[1:], int(pid)
+
+    def next_event(self) -> str:
+        """The name of the next event."""
+        return self.events.until(lambda line: True).split()[0]
 
     def logged(self, pattern: str) -> str:
         """The next line of the log that matches."""

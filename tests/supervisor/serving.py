@@ -3,7 +3,8 @@
     python serving.py EVENTS_FD BEHAVIOUR JSON
 
 The workers tell what they do as lines on the descriptor EVENTS_FD, so a test waits for events and never for time.
-JSON holds the sections of the configuration, and under "timing" what replaces the fields of Timing.
+JSON holds the sections of the configuration, under "timing" what replaces the fields of Timing, and under "reread" the
+path of a file with such JSON, from which a reload takes the configuration.
 """
 
 import json
@@ -14,13 +15,29 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
-from drawbar.config import AppConfig, Config, LogConfig, OperatorError, ServerConfig, TimeoutsConfig, parse_bind
+from drawbar.config import (
+    AppConfig,
+    Config,
+    ControlConfig,
+    LifecycleConfig,
+    ListenConfig,
+    LogConfig,
+    OperatorError,
+    ProcessConfig,
+    ServerConfig,
+    TimeoutsConfig,
+    parse_bind,
+)
+from drawbar.config.sources import Loaded
+from drawbar.net.scoreboard import Cell
 from drawbar.supervisor.master import Master
-from drawbar.supervisor.pool import Timing
+from drawbar.supervisor.reloading import timing_of
+from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
+from drawbar.supervisor.upgrade import Inheritance
 
 EVENTS = int(sys.argv[1])
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -139,19 +156,75 @@ def forever() -> NoReturn:
         time.sleep(3600)
 
 
-def main() -> int:
-    behaviour, options = globals()[sys.argv[2]], json.loads(sys.argv[3])
-    server = options.get("server", {})
+def retires(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Serves, and finds at once that it has served enough, unless another of its slot has."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    report("ready wsgi")
+    tell(f"ready {slot}")
+    if not os.path.exists(f"retired-{slot}"):
+        open(f"retired-{slot}", "x").close()
+        report("recycle max-requests")
+    return wait_for_stop()
+
+
+def hangs_at_the_start(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    signal.signal(RAW_STACKS_SIGNAL, lambda number, frame: tell("asked"))
+    tell("hanging")
+    return forever()
+
+
+def signalled(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Tells every signal it gets."""
+    heard = (*STOPPING, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, STACKS_SIGNAL)
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)
+    report("ready wsgi")
+    tell(f"ready {slot}")
+    while (number := signal.sigwait(heard)) not in STOPPING:
+        tell(f"got {int(number)}")
+    return 0
+
+
+def make_config(options: dict[str, Any]) -> Config:
+    server = dict(options.get("server", {}))
     server["bind"] = tuple(parse_bind(bind) for bind in server.get("bind", ["127.0.0.1:0"]))
-    config = Config(
+    return Config(
         server=ServerConfig(**server),
         app=msgspec.convert({"target": "hello:app", **options.get("app", {})}, AppConfig),
-        timeouts=TimeoutsConfig(graceful=options.get("graceful", 30.0)),
+        timeouts=TimeoutsConfig(graceful=options.get("graceful", 30.0), **options.get("timeouts", {})),
         log=LogConfig(**options.get("log", {})),
+        listen=ListenConfig(**options.get("listen", {})),
+        lifecycle=LifecycleConfig(**options.get("lifecycle", {})),
+        process=ProcessConfig(**options.get("process", {})),
+        control=ControlConfig(**{"socket": "off", **options.get("control", {})}),
     )
-    timing = Timing(graceful_s=config.timeouts.graceful)._replace(**options.get("timing", {}))
+
+
+def reread(options: dict[str, Any]) -> Loaded:
+    """As the file says now; without one as at the start."""
+    path = options.get("reread")
+    if path:
+        with open(path) as file:
+            text = file.read()
+        if "wrong" in text:
+            raise OperatorError("no such key", where="drawbar.toml: server.wrong")
+        options = {**options, **json.loads(text)}
+    return Loaded(make_config(options), (), path, ())
+
+
+def main() -> int:
+    behaviour, options = globals()[sys.argv[2]], json.loads(sys.argv[3])
+    config = make_config(options)
+    timing = timing_of(config)._replace(**options["timing"]) if "timing" in options else None
+
+    def work(
+        config: Config, listeners: Sequence[socket.socket], slot: int, report: Report, cell: Cell | None = None
+    ) -> int:
+        return int(behaviour(config, listeners, slot, report))
+
     try:
-        return Master(config, run_worker=behaviour, timing=timing).run()
+        inherited = Inheritance.take(os.environ)
+        master = Master(config, run_worker=work, reread=lambda: reread(options), timing=timing, inherited=inherited)
+        return master.run()
     except OperatorError as error:
         print(f"drawbar: {error}", file=sys.stderr)
         return 2

@@ -137,7 +137,7 @@ def test_only_those_of_its_process_are_loaded(site: Site) -> None:
     ("text", "said"),
     [
         ("not_there:prepare", "hooks.after_fork = not_there:prepare: there is no module 'not_there'"),
-        ("shop_hooks:nope", "module 'shop_hooks' has no attribute 'nope'"),
+        ("shop_hooks:nope", "module 'shop_hooks' has no function 'nope'"),
         ("shop_hooks:nte", "did you mean shop_hooks:note?"),
         ("shop_hooks:text", "text is of type str, not a function"),
         ("shop_hooks:later", "later is async; a hook is a plain function"),

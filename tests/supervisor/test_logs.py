@@ -98,3 +98,31 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
         f"--error-log: cannot write {tmp_path}/none/error.log (No such file or directory); "
         "write a path that can be opened, - or off"
     )
+
+
+def test_the_logs_of_one_configuration_are_reopened_as_one(path: Path) -> None:
+    config = LogConfig(error=str(path))
+    parents, own = Log.from_config(config), Log.from_config(config)
+    path.rename(path.with_suffix(".1"))
+    own.reopen()
+    parents.info("after")
+    assert path.read_text().endswith("after\n")
+    assert path.with_suffix(".1").read_text() == ""
+
+
+def test_another_file_is_another_log(path: Path) -> None:
+    first = Log.from_config(LogConfig(error=str(path)))
+    second = Log.from_config(LogConfig(error=str(path.with_suffix(".2"))))
+    first.info("first")
+    second.info("second")
+    assert path.read_text().endswith("first\n")
+    assert path.with_suffix(".2").read_text().endswith("second\n")
+
+
+def test_a_file_that_is_shared_must_still_be_there_to_open(path: Path) -> None:
+    config = LogConfig(error=str(path))
+    Log.from_config(config)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OperatorError, match="Is a directory"):
+        Log.from_config(config)

@@ -39,7 +39,7 @@ def test_says_what_it_serves_and_when_it_stopped() -> None:
         assert re.search(r"info: drawbar stopped by SIGTERM after \d+\.\d s$", stopped)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_stops_gracefully_by(number: signal.Signals) -> None:
     with Serving("serve") as serving:
         _, pid = serving.event("ready")
@@ -185,8 +185,8 @@ def test_workers_draw_different_random_numbers() -> None:
 
 def test_workers_hold_nothing_of_the_master_but_the_listeners() -> None:
     with Serving("descriptors", server={"workers": 3}) as serving:
-        # One pipe: the one to report through.
-        assert [serving.event("descriptors")[0] for _ in range(3)] == [["pipe"]] * 3
+        # One pipe, the one to report through, and the scoreboard.
+        assert [serving.event("descriptors")[0] for _ in range(3)] == [["/memfd,pipe"]] * 3
 
 
 def test_a_worker_runs_the_farewells_of_the_application() -> None:
@@ -198,7 +198,8 @@ def test_a_worker_runs_the_farewells_of_the_application() -> None:
 
 
 def test_an_idle_master_uses_no_processor_time() -> None:
-    with Serving("serve") as serving:
+    # With a limit to a reactor's stillness it looks at the workers every quarter of that.
+    with Serving("serve", timeouts={"liveness": 0.0}) as serving:
         serving.event("ready")
         serving.logged("serving")
         # Asleep in poll(2) without a timeout: the system call's number and its third argument say so.
@@ -214,7 +215,8 @@ def test_an_idle_master_uses_no_processor_time() -> None:
 def test_a_taken_port_is_told_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with Serving("serve", server={"bind": [f"127.0.0.1:{port}"]}) as serving:
+        listen = {"bind_tries": 1}
+        with Serving("serve", server={"bind": [f"127.0.0.1:{port}"]}, listen=listen) as serving:
             assert serving.wait() == 2
             assert serving.log.rest() == [
                 f"drawbar: --bind 127.0.0.1:{port}: the address is in use; stop the other server or choose another port"

@@ -1,127 +1,10 @@
-"""The pool's decisions, by table: no process, no clock."""
-
-import math
+"""What events do to the pool's data, and what is then decided: no process, no clock."""
 
 import pytest
 
-from drawbar.supervisor.pool import (
-    Action,
-    Boot,
-    Death,
-    End,
-    Ending,
-    Fork,
-    Kill,
-    Phase,
-    Pool,
-    Slot,
-    Stop,
-    Timing,
-    Worker,
-    backoff,
-    decide,
-    next_wake,
-)
-
-TIMING = Timing(graceful_s=30.0, hurry_s=2.0, young_s=5.0, backoff_first_s=0.1, backoff_cap_s=1.0, give_up_after=3)
-STARTING, READY, STOPPING, KILLED = Phase.STARTING, Phase.READY, Phase.STOPPING, Phase.KILLED
-
-
-def worker(slot: int, phase: Phase, generation: int = 1, deadline: float = math.inf) -> Worker:
-    """One worker; its pid is ten times its slot plus its generation."""
-    ready_at = 0.0 if phase is READY else math.inf
-    return Worker(slot, slot * 10 + generation, generation, phase, ready_at=ready_at, deadline=deadline)
-
-
-def pool(*workers: Worker, slots: int = 2, **fields: object) -> Pool:
-    numbers = [Slot(number) for number in range(1, slots + 1)]
-    return Pool(slots=numbers, timing=TIMING, workers=list(workers), **fields)  # type: ignore[arg-type]
-
-
-def retrying(subject: Pool, slot: int, at: float) -> Pool:
-    subject.slots[slot - 1].retry_at = at
-    return subject
-
-
-DECISIONS: dict[str, tuple[Pool, list[Action], float | None]] = {
-    "an empty pool is filled": (pool(), [Fork(1, 1), Fork(2, 1)], -math.inf),
-    "a full pool is left alone": (pool(worker(1, READY), worker(2, STARTING)), [], None),
-    "a gap is filled": (pool(worker(2, READY)), [Fork(1, 1)], -math.inf),
-    "a gap that backs off is not filled yet": (retrying(pool(worker(2, READY)), 1, at=100.5), [], 100.5),
-    "a gap whose back-off is over is filled": (retrying(pool(worker(2, READY)), 1, at=100.0), [Fork(1, 1)], 100.0),
-    "a worker that leaves is replaced at once": (
-        pool(worker(1, STOPPING, deadline=110.0), worker(2, READY)),
-        [Fork(1, 1)],
-        -math.inf,
-    ),
-    "replacements start one at a time": (
-        pool(worker(1, READY), worker(2, READY), generation=2),
-        [Fork(1, 2)],
-        -math.inf,
-    ),
-    "the next replacement waits for the one that starts": (
-        pool(worker(1, READY), worker(1, STARTING, 2), worker(2, READY), generation=2),
-        [],
-        None,
-    ),
-    "a replaced worker is stopped and the next replacement starts": (
-        pool(worker(1, READY), worker(1, READY, 2), worker(2, READY), generation=2),
-        [Stop(11), Fork(2, 2)],
-        -math.inf,
-    ),
-    "gaps are filled at once during a reload": (pool(generation=2), [Fork(1, 2), Fork(2, 2)], -math.inf),
-    "an outdated worker that starts is stopped": (
-        pool(worker(1, READY), worker(1, STARTING, 2), generation=3, slots=1),
-        [Stop(12), Fork(1, 3)],
-        -math.inf,
-    ),
-    "a held reload leaves the former workers": (
-        pool(worker(1, READY), worker(2, READY), generation=2, held=True),
-        [],
-        None,
-    ),
-    "a gap is filled though the reload is held": (
-        pool(worker(1, READY), generation=2, held=True),
-        [Fork(2, 2)],
-        -math.inf,
-    ),
-    "development waits for a change, even with a gap": (
-        pool(worker(1, READY), generation=2, held=True, patient=True),
-        [],
-        None,
-    ),
-    "an overdue worker is killed": (
-        pool(worker(1, STOPPING, deadline=100.0), worker(1, READY, 2), slots=1, generation=2),
-        [Kill(11)],
-        100.0,
-    ),
-    "a killed worker is only waited for": (
-        pool(worker(1, KILLED, deadline=90.0), worker(1, READY, 2), slots=1, generation=2),
-        [],
-        None,
-    ),
-    "at the end all are stopped": (
-        pool(worker(1, READY), worker(2, STARTING), ending=Ending(0)),
-        [Stop(11), Stop(21)],
-        None,
-    ),
-    "at the end nobody is replaced": (pool(worker(1, STOPPING, deadline=130.0), ending=Ending(0)), [], 130.0),
-    "at the end the overdue are killed": (
-        pool(worker(1, STOPPING, deadline=99.0), worker(2, KILLED), ending=Ending(0)),
-        [Kill(11)],
-        99.0,
-    ),
-    "with nobody left it ends": (pool(ending=Ending(3)), [End(3)], None),
-}
-
-
-@pytest.mark.parametrize("name", DECISIONS)
-def test_decides(name: str) -> None:
-    subject, actions, wake = DECISIONS[name]
-    before = repr(subject)
-    assert decide(subject, now=100.0) == actions
-    assert next_wake(subject) == wake
-    assert repr(subject) == before, "a decision changes nothing"
+from drawbar.supervisor.decisions import End, Fork, Stop, decide, next_wake
+from drawbar.supervisor.pool import Boot, Death, Ending, backoff
+from tests.supervisor.pools import READY, STARTING, STOPPING, TIMING, pool, worker
 
 
 @pytest.mark.parametrize(
@@ -135,7 +18,7 @@ def test_a_young_death_waits_longer_each_time() -> None:
     subject = pool(slots=1, booted=True)
     waits = []
     for attempt in range(3):
-        subject.on_forked(Fork(1, 1), attempt)
+        subject.on_forked(1, 1, attempt)
         waits.append(subject.on_died(subject.workers[0], 50.0).retry_s)
     assert waits == pytest.approx([0.1, 0.2, 0.4])
 
@@ -159,7 +42,7 @@ def test_gives_up_when_none_ever_boots() -> None:
     subject = pool(slots=1)
     for attempt in range(TIMING.give_up_after):
         assert subject.ending is None
-        subject.on_forked(Fork(1, 1), attempt)
+        subject.on_forked(1, 1, attempt)
         death = subject.on_died(subject.workers[0], 0.0)
     assert subject.ending == Ending(1, "giving up: 3 attempts and no worker ever started")
     assert death.retry_s is None
@@ -169,7 +52,7 @@ def test_gives_up_when_none_ever_boots() -> None:
 def test_never_gives_up_once_booted() -> None:
     subject = pool(slots=1, booted=True)
     for attempt in range(50):
-        subject.on_forked(Fork(1, 1), attempt)
+        subject.on_forked(1, 1, attempt)
         assert subject.on_died(subject.workers[0], 0.0).retry_s is not None
     assert subject.ending is None
 
@@ -192,7 +75,7 @@ def test_a_failed_start_after_the_first_boot_is_tried_again() -> None:
 def test_a_failed_reload_keeps_the_former_worker_until_the_next_change() -> None:
     subject = pool(worker(1, READY), slots=1, booted=True)
     subject.on_change()
-    subject.on_forked(Fork(1, 2), 12)
+    subject.on_forked(1, 2, 12)
     assert subject.on_died(subject.workers[1], 0.0).retry_s is None
     assert decide(subject, 1000.0) == []
     subject.on_change()
@@ -244,7 +127,7 @@ def test_tells_a_first_boot_from_the_others() -> None:
     subject = pool(worker(1, STARTING), worker(2, STARTING))
     assert [subject.on_ready(each, 0.0) for each in subject.workers] == [Boot.FIRST, Boot.ANOTHER]
     subject.on_died(subject.workers[0], 10.0)
-    subject.on_forked(Fork(1, 1), 99)
+    subject.on_forked(1, 1, 99)
     assert subject.on_ready(subject.workers[1], 10.0) is Boot.AGAIN
 
 
@@ -256,6 +139,6 @@ def test_a_worker_told_to_stop_while_it_starts_does_not_count_as_serving() -> No
 
 def test_a_fork_refused_by_the_system_is_tried_again_later() -> None:
     subject = pool(slots=1)
-    subject.on_fork_failed(Fork(1, 1), 100.0)
+    subject.on_fork_failed(1, 100.0)
     assert decide(subject, 100.0) == []
     assert next_wake(subject) == pytest.approx(100.1)

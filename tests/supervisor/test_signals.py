@@ -25,9 +25,21 @@ CASES = {
         "print(bool(select.select([queue.read_fd], [], [], 10)[0]), [number.name for number in queue.drain()])",
         "True ['SIGHUP']",
     ),
-    "reset gives the defaults": (
+    "reset gives those that stop their defaults": (
         "reset_signals()\nprint({signal.getsignal(number) for number in STOPPING} == {signal.SIG_DFL})",
         "True",
+    ),
+    "a child is not ended by a request that means the master": (
+        "reset_signals()\n"
+        "for number in set(REQUESTS) - {*STOPPING, signal.SIGCHLD}: os.kill(os.getpid(), number)\n"
+        "print('alive', queue.drain())",
+        "alive []",
+    ),
+    "of a storm each is heard once, unless it counts": (
+        "for _ in range(3):\n"
+        "    for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGUSR1): os.kill(os.getpid(), number)\n"
+        "print([number.name for number in queue.drain()])",
+        "['SIGTTIN', 'SIGTTIN', 'SIGTTIN', 'SIGHUP', 'SIGUSR1']",
     ),
 }
 

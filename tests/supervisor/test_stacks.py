@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = """
 import ctypes, os, sys, threading
 from drawbar.net.reactor import Reactor
+from drawbar.supervisor.logs import Log
 from drawbar.supervisor.stacks import Stacks
 
 def stuck_holding_the_lock():

@@ -3,8 +3,8 @@
     python desk_master.py JSON
 
 JSON holds [control] of the configuration, and may hold "record" (members of the status it answers), "idle_s" (of the
-control process) and "broken" (the control process cannot start). It tells on standard output where its doors are, and
-each command. A reload that is waited for is answered when `resume` comes.
+control process), "broken" (the control process cannot start) and "lets_go" (`pause` hands the doors on). It tells on
+standard output where its doors are, and each command. A reload that is waited for is answered when `resume` comes.
 """
 
 import json
@@ -64,6 +64,7 @@ class Master:
         if options.get("broken"):
             sys.modules["drawbar.supervisor.control.process"] = None  # type: ignore[assignment]
         self._record = options.get("record", {})
+        self._lets_go = options.get("lets_go", False)
         self._poll = Poll()
         self._wake, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writer)
@@ -160,6 +161,11 @@ class Master:
 
     def _restart(self, command: Command) -> None:
         """Never answered."""
+
+    def _pause(self, command: Command) -> None:
+        self._done(command)
+        if self._lets_go:
+            self.desk.let_go()
 
     def _kill(self, command: Command) -> None:
         self.desk.refuse(command, f"no worker has process id {command.arguments['pid']}", "unknown")

@@ -13,7 +13,7 @@ import click
 import drawbar
 from drawbar.cli.options import HELP_COLUMNS, ConfigCommand, given_options
 from drawbar.cli.program import Program, complain, wants_debug
-from drawbar.config import Config, OperatorError
+from drawbar.config import OperatorError
 from drawbar.config.sources import Loaded, load
 
 DEV_PRESETS = {
@@ -45,11 +45,11 @@ def load_settings(ctx: click.Context, presets: dict[str, Any] | None = None) -> 
     return loaded
 
 
-def serve(config: Config) -> int:
-    """Runs the server to its end."""
+def serve(ctx: click.Context, presets: dict[str, Any] | None = None) -> int:
+    """Runs the server to its end. On SIGHUP it reads again what it is read from now."""
     from drawbar import supervisor
 
-    return supervisor.run(config)
+    return supervisor.run(load_settings(ctx, presets), reread=lambda: load_settings(ctx, presets))
 
 
 def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -81,7 +81,7 @@ def program() -> None:
 @click.pass_context
 def run(ctx: click.Context, /, **_: Any) -> int:
     """Serve the application TARGET."""
-    return serve(load_settings(ctx).config)
+    return serve(ctx)
 
 
 @program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application that is being written.")
@@ -92,7 +92,7 @@ def dev(ctx: click.Context, /, **_: Any) -> int:
     One worker that restarts when a file changes, an access log on standard output, a page that shows exceptions, and
     three seconds to stop in: these go before environment and file, options go before them.
     """
-    return serve(load_settings(ctx, DEV_PRESETS).config)
+    return serve(ctx, DEV_PRESETS)
 
 
 @program.command(cls=ConfigCommand, params=parameters(), short_help="Check settings and application without serving.")

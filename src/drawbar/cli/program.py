@@ -18,8 +18,12 @@ EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
 
 
-LATE_COMMANDS = {"ctl": "drawbar.cli.control.ctl", "top": "drawbar.cli.control.top"}
-"""Commands by the module that has them under their own name: what they need, no server shall have imported."""
+LATE_COMMANDS = {
+    "ctl": ("drawbar.cli.control.ctl", "ctl"),
+    "import": ("drawbar.cli.importing.command", "import_settings"),
+    "top": ("drawbar.cli.control.top", "top"),
+}
+"""Commands by module and name in it: what they need, no server shall have imported."""
 
 
 class Program(click.Group):
@@ -33,7 +37,8 @@ class Program(click.Group):
         """The command of that name; one of LATE_COMMANDS is imported now."""
         if cmd_name not in LATE_COMMANDS:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(import_module(LATE_COMMANDS[cmd_name]), cmd_name)
+        module, name = LATE_COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:

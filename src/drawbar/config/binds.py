@@ -56,7 +56,15 @@ class NamedBind(msgspec.Struct, frozen=True, tag="named"):
 Bind = TcpBind | UnixBind | FdBind
 
 
-def parse_bind(raw: object) -> Bind | NamedBind:
+def parse_bind(raw: object) -> Bind:
+    """The address `raw` names, as it stands in a configuration; raises ValueError as parse_written_bind() does."""
+    bind = parse_written_bind(raw)
+    if isinstance(bind, NamedBind):
+        raise ValueError(f"{raw!r} is a name only the start of a server can look up; write fd://3")
+    return bind
+
+
+def parse_written_bind(raw: object) -> Bind | NamedBind:
     """The address `raw` names; raises ValueError saying what is wrong with it and what would be right."""
     if not isinstance(raw, str):
         raise ValueError(f"{raw!r} is not an address; {FORMS}")
@@ -126,5 +134,5 @@ def is_decimal(digits: str) -> bool:
     return 0 < len(digits) < 10 and digits.isascii() and digits.isdigit()
 
 
-BIND = Kind("ADDRESS", "`HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:/path`, `fd://N` or `fd://NAME`", parse_bind)
+BIND = Kind("ADDRESS", "`HOST:PORT`, `[IPV6]:PORT`, `:PORT`, `unix:/path`, `fd://N` or `fd://NAME`", parse_written_bind)
 BindAddress = Annotated[Bind, BIND]

@@ -57,5 +57,5 @@ class ListenConfig(Section, frozen=True, kw_only=True):
     ipv6_only: Annotated[bool, Meta(description="`:PORT` listens on IPv6 alone.")] = False
     bind_tries: Annotated[
         int, Meta(ge=0, le=1_000_000, description="Attempts at an address that is in use; `0` is without end.")
-    ] = 5
+    ] = 1
     bind_delay: Annotated[Seconds, Meta(ge=0, le=3600, description="Between two such attempts.")] = 0.5

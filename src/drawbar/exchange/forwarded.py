@@ -62,11 +62,11 @@ def _parse_node(node: str) -> Address | None:
     port = 0
     if text.startswith("["):
         text, _, rest = text[1:].partition("]")
-        if rest.startswith(":") and rest[1:].isdigit():
+        if rest.startswith(":") and _is_decimal(rest[1:]):
             port = int(rest[1:])
     elif text.count(":") == 1:
         text, _, rest = text.partition(":")
-        port = int(rest) if rest.isdigit() else 0
+        port = int(rest) if _is_decimal(rest) else 0
     packed = _pack(text)
     if packed is None:
         return None
@@ -144,6 +144,11 @@ def client_of(peer: Address | None, scheme: str, proxies: Proxies, fields: dict[
         address,
         _scheme(_last(fields.get("x-forwarded-proto", ())), scheme),
         host if host and _HOST.match(host) else None,
-        int(port) if port and port.isdigit() and 0 < int(port) < 65_536 else None,
+        int(port) if port and _is_decimal(port) and 0 < int(port) < 65_536 else None,
         prefix.rstrip("/") if prefix and prefix.startswith("/") else None,
     )
+
+
+def _is_decimal(text: str) -> bool:
+    """ASCII digits alone: a superscript is a digit to str.isdigit() and none to int()."""
+    return text.isascii() and text.isdigit()

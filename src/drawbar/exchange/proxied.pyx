@@ -17,7 +17,7 @@ from drawbar.net.timers cimport wheel_remove
 from drawbar.wire.proxy_header cimport (
     PROXY_DONE, PROXY_KNOWN, PROXY_REFUSED, PROXY_UNKNOWN, PROXY_V2_BYTES, ProxyHeader, ProxyProgress,
     parse_proxy_header)
-from drawbar.wire.writer cimport Buffer, buffer_free, buffer_put
+from drawbar.wire.writer cimport buffer_free, buffer_put
 
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -50,7 +50,6 @@ cdef class ProxiedConnection(Connection):
         buffer_free(&self.header)
 
     cdef int start(self, uint32_t events) except -1:
-        cdef ProxyHeader nothing
         name = self.peer_name()
         proxies = self.site.policy.proxies
         if proxies is None or not proxies.trusts(name[0] if name is not None else None):

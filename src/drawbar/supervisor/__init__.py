@@ -4,21 +4,52 @@ Lives here: everything about which process exists and why. Must not know HTTP. T
 over plain data (`pool`), forks children (`child`), and runs no application code; what a worker does stands in `worker`.
 """
 
+import os
+from collections.abc import Callable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drawbar.config import Config
+    from drawbar.config.sources import Loaded
 
 
-def run(config: "Config") -> int:
-    """Serves until told to stop; returns the exit code.
+def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
+    """Serves until told to stop; returns the exit code. `reread` gives the configuration as it is written by then.
 
     Raises OperatorError when a bind cannot be had, a log or the spill directory not be written, or the application not
     be started.
     """
     # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
     # importing touches none of theirs. The master runs none of it.
+    from drawbar.config import OperatorError
+    from drawbar.supervisor.daemon import Teller, daemonize
     from drawbar.supervisor.master import Master
     from drawbar.supervisor.places import settle_places
+    from drawbar.supervisor.upgrade import Inheritance
     from drawbar.supervisor.worker import run_worker
 
-    return Master(settle_places(config), run_worker=run_worker).run()
+    process = loaded.config.process
+    if process.umask is not None:
+        # Before any file or socket is made.
+        os.umask(process.umask)
+    inherited = Inheritance.take(os.environ)
+    config = settle_places(loaded.config)
+    if process.inetd:
+        from drawbar.supervisor.inetd import serve_connection
+
+        return serve_connection(config)
+    # The next master of a daemon is one already.
+    teller = daemonize(config.log.error) if process.daemonize and inherited is None else Teller()
+    try:
+        return Master(
+            config,
+            run_worker=run_worker,
+            loaded=loaded,
+            reread=reread,
+            inherited=inherited,
+            teller=teller,
+        ).run()
+    except OperatorError as error:
+        teller.failed(error)
+        raise
+    finally:
+        teller.close()

@@ -20,9 +20,10 @@ def serving_line(config: Config, interface: str, addresses: Sequence[str], worke
     return f"drawbar {__version__} serving {served} on {', '.join(addresses)}, {number}, {model} (pid {os.getpid()})"
 
 
-def stopping_line(stopped_by: str, graceful_s: float) -> str:
+def stopping_line(stopped_by: str, graceful_s: float, delay_s: float = 0.0) -> str:
     """The line of the first request to stop: without it, waiting for requests in progress looks like hanging."""
-    return f"{stopped_by}: stopping, requests in progress have {graceful_s:g} s"
+    delay = f" in {delay_s:g} s" if delay_s else ""
+    return f"{stopped_by}: stopping{delay}, requests in progress have {graceful_s:g} s"
 
 
 def closing_line(stopped_by: str, seconds: float) -> str:

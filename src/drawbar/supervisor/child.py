@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 
 from drawbar.config import OperatorError
 from drawbar.supervisor.logs import Log
+from drawbar.supervisor.notify import forget_manager
 from drawbar.supervisor.process import end_with_parent
 from drawbar.supervisor.signals import block_signals, reset_signals, restore_signals
 from drawbar.supervisor.title import set_title
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 READY = "ready"
 FAILED = "failed: "
+RECYCLE = "recycle "
+"""Before the cause for which a worker wants to be replaced, as pool.Cause names it."""
 
 REPORT_BYTES = 4000
 """Longest report. Below PIPE_BUF (pipe(7)), so that a line arrives whole and unmixed."""
@@ -97,6 +100,7 @@ def _settle(role: Role, private: list[int], master: int, mask: Iterable[int]) ->
     for descriptor in private:
         os.close(descriptor)
     restore_signals(mask)
+    forget_manager(os.environ)
     set_title(role.title, role.comm)
 
 

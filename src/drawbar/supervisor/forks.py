@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from drawbar.net.reactor import Reactor
-from drawbar.supervisor.site import REOPEN_SIGNAL, STOP_SIGNALS
+from drawbar.supervisor.site import WORKER_SIGNALS
 
-_SIGNALS = (*STOP_SIGNALS, REOPEN_SIGNAL)
+_SIGNALS = WORKER_SIGNALS
 
 
 class _Held(NamedTuple):

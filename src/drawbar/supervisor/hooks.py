@@ -17,10 +17,11 @@ from typing import Any, Final, Literal
 import msgspec
 
 from drawbar.config import Config, OperatorError
+from drawbar.config.errors import nearest
 from drawbar.config.hooks import HooksConfig
 from drawbar.exchange.seen import Logged
 from drawbar.gateways.signature import signature_of
-from drawbar.gateways.target import enter_directory, find_attribute, import_source, place_of
+from drawbar.gateways.target import enter_directory, import_source, place_of
 from drawbar.supervisor.logs import Log
 
 COMPLAINT_INTERVAL_S = 10.0
@@ -163,7 +164,12 @@ def load_hook(name: Name, text: str) -> Callable[[Any], object]:
     """The function `text` names. Raises OperatorError that names the setting."""
     where = f"hooks.{name} = {text}"
     source, _, attribute = text.partition(":")
-    function = find_attribute(import_source(source, where), attribute, where)
+    module = import_source(source, where)
+    function = getattr(module, attribute, None)
+    if function is None:
+        near = nearest(attribute, [name for name, value in vars(module).items() if callable(value)])
+        right = f"did you mean {source}:{near}?" if near else ""
+        raise OperatorError(f"module {source!r} has no function {attribute!r}", where=where, right=right)
     if not callable(function):
         raise OperatorError(f"{attribute} is of type {type(function).__name__}, not a function", where=where)
     signature = signature_of(function)

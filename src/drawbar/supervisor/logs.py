@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from drawbar.config import OperatorError
 from drawbar.config.log import OFF, STANDARD, LogConfig
@@ -39,23 +39,41 @@ class Log:
     Raises OSError when the file cannot be opened. The object survives a fork; parent and child share the file.
     """
 
-    def __init__(self, level: str = "info", path: str | None = None, clock: Callable[[], float] = time.time) -> None:
+    _configured: ClassVar[RotatedFile | None] = None
+    """The file of the configuration's log in this process. A child has its parent's log as well as its own: sharing the
+    file, they are reopened as one, and no rotated file stays open in the one that nobody reopens."""
+
+    def __init__(
+        self,
+        level: str = "info",
+        path: str | None = None,
+        clock: Callable[[], float] = time.time,
+        rotated: RotatedFile | None = None,
+    ) -> None:
+        """`rotated`: the file at `path` where somebody has it already."""
         self.threshold = LEVELS[level]
         self._clock = clock
-        self._rotated = None if path is None else RotatedFile(path)
+        self._rotated = rotated or (None if path is None else RotatedFile(path))
         self._standard = LogFile(_STDERR, owned=False)
 
     @classmethod
     def from_config(cls, config: LogConfig) -> Self:
         """The error log an operator asked for. Raises OperatorError when its file cannot be opened."""
         path = None if config.error in (STANDARD, OFF) else os.path.abspath(config.error)
+        shared = Log._configured
         try:
-            log = cls(config.level, path)
+            if shared is not None and shared.path == path:
+                # As whoever this process is by now, and by the name as it leads now.
+                shared.reopen()
+            else:
+                shared = None
+            log = cls(config.level, path, rotated=shared)
         except OSError as error:
             what = f"cannot write {config.error} ({error.strerror})"
             raise OperatorError(what, where="--error-log", right="write a path that can be opened, - or off") from error
         if config.error == OFF:
             log.threshold = _OFF
+        Log._configured = log._rotated
         return log
 
     def is_debug(self) -> bool:

@@ -1,255 +1,521 @@
-"""The master: turns events into the pool's decisions, and decisions into forks and signals.
+"""The master: hears events, has the pool decide, has the crew carry out.
 
 It runs no application code, speaks no HTTP and imports little, for what it imports every worker holds too. It sleeps
-in poll(2) until something happens: a signal, a worker's report, a changed file, or the time the pool asked for. It
-never looks around periodically; idle it uses no processor time.
+in poll(2) until something happens: a signal, a child's report, a changed file, an order from the control socket, or
+the time the pool asked for. Idle it uses no processor time.
+
+What an event means stands elsewhere: for the workers in `pool` and `decisions`, as processes in `crew`, for the next
+configuration in `reloading`, for the next master in `upgrade`, for orders in `orders`.
 """
 
 import gc
-import math
 import os
-import select
 import signal
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
+from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.announce import closing_line, serving_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, spawn
+from drawbar.supervisor.control.desk import Desk
+from drawbar.supervisor.crew import Crew, RunWorker
+from drawbar.supervisor.daemon import Teller
+from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import describe_exit, signal_name
-from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.hooks import Upgrade, call_before_exec
+from drawbar.supervisor.listeners import Handover, Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.pool import (
-    Action,
-    Boot,
-    Death,
-    End,
-    Fork,
-    Phase,
-    Pool,
-    Slot,
-    Stop,
-    Timing,
-    Worker,
-    decide,
-    next_wake,
-)
-from drawbar.supervisor.process import give_back_memory
-from drawbar.supervisor.signals import REQUESTS, Request, SignalQueue
+from drawbar.supervisor.notify import Notifier
+from drawbar.supervisor.nursery import Nursery
+from drawbar.supervisor.orders import Orders
+from drawbar.supervisor.pid_file import PidFile
+from drawbar.supervisor.places import settle_places
+from drawbar.supervisor.poller import Poller
+from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
+from drawbar.supervisor.privileges import hand_over_logs
+from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
+from drawbar.supervisor.reloading import take_over, timing_of, worker_count
+from drawbar.supervisor.reports import Reports
+from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
+from drawbar.supervisor.terminal import has_terminal
 from drawbar.supervisor.title import set_title
+from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_successor
+from drawbar.supervisor.vitals import interval
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
+    from drawbar.config.sources import Loaded
 
-    RunWorker = Callable[[Config, Sequence[socket.socket], int, Callable[[str], None]], int]
-    """What runs in a worker: configuration, listeners, slot, where to report "ready"; returns the exit code."""
-
-READ_BYTES: Final = 65536
-"""A pipe's capacity (pipe(7)): one read empties it."""
+SPARE_CELLS = 64
+"""Cells of the scoreboard beyond four for each worker: room for workers that are added one by one."""
 
 
 class Master:
-    """Serves `config` with worker processes until told to stop. One in a process, used in the main thread."""
+    """Serves `config` with worker processes until told to stop. One in a process, used in the main thread.
+
+    loaded: where the configuration came from. reread: reads it again, or raises OperatorError. timing: by default what
+    the configuration says. inherited: what a former master left. teller: told when
+    the server serves. clock: seconds for decisions.
+    """
 
     def __init__(
         self,
         config: Config,
         *,
-        run_worker: "RunWorker",
+        run_worker: RunWorker,
+        loaded: "Loaded | None" = None,
+        reread: "Callable[[], Loaded] | None" = None,
         timing: Timing | None = None,
+        inherited: Inheritance | None = None,
+        teller: Teller | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` gives seconds for decisions; `timing` is by default what the configuration and Timing say."""
-        self._config = config
-        self._run_worker = run_worker
-        self._clock = clock
-        count = config.server.worker_count(len(os.sched_getaffinity(0)))
-        self._pool = Pool(
-            slots=[Slot(number) for number in range(1, count + 1)],
-            timing=timing or Timing(graceful_s=config.timeouts.graceful),
+        self.config = config
+        self.loaded = loaded
+        self.clock = clock
+        self.pool = Pool(
+            slots=[
+                Slot(number) for number in range(1, worker_count(config, inherited.workers if inherited else None) + 1)
+            ],
+            timing=timing or timing_of(config),
+            strategy=Strategy(config.lifecycle.reload_strategy),
             patient=config.server.reload,
         )
-        self._log = Log.from_config(config.log)
-        self._poll = select.poll()
-        self._pipes: dict[int, int] = {}
-        """Descriptor reports come from -> pid."""
-        self._unread: dict[int, bytes] = {}
-        """Descriptor -> start of a line whose end has not come."""
+        self.log = Log.from_config(config.log)
+        self.paused = False
+        """Nobody accepts connections."""
+        self.interface = ""
+        """What the workers found the application to be."""
+        self.last_error = ""
+        self.began_at = time.time()
+        self._began = clock()
+        self._reread = reread
+        self._run_worker = run_worker
+        self._timing = timing
+        self._inherited = inherited
+        self._teller = teller or Teller()
+        self._resized = inherited is not None and inherited.workers is not None
+        """Somebody said another number of workers than the configuration."""
+        self._former: tuple[Config, Loaded | None] | None = None
+        """What to go back to when the configuration in force does not start."""
+        self._poller = Poller()
+        self._reports = Reports(self._poller, self._on_report)
         self._watcher: Spawned | None = None
+        self._successor: Successor | None = None
+        self._handed_over = False
+        self._settled = False
+        """What was last begun (start, reload) has come to its end."""
+        self._has_settled = False
+        """The start, at least, has."""
         self._stopped_by = ""
+        self._next_look = self._next_beat = self._began
+        self._had_terminal = has_terminal()
+
+    # From start to end.
 
     def run(self) -> int:
         """Serves; returns the exit code.
 
-        Raises OperatorError when a bind cannot be had or the application not be started.
+        Raises OperatorError when a bind, the pid file or the control socket cannot be had, or the application not be
+        started.
         """
-        self._listeners = Listeners(self._config)
+        with ExitStack() as held:
+            code = self._run(held)
+        stays = self._handed_over and os.getpid() == 1
+        return stand_by(self._successor.pid) if stays and self._successor else code
+
+    def _run(self, held: ExitStack) -> int:
+        """`held` is what to give up at the end."""
+        config, inherited = self.config, self._inherited
+        self.pid_file = PidFile(config.process.pid_file)
         self._signals = SignalQueue()
-        self._poll.register(self._signals.read_fd, select.POLLIN)
+        held.callback(self._signals.close)
         set_title("drawbar: master", "drawbar-master")
-        self._started = self._clock()
+        self.pid_file.create()
+        held.callback(self.pid_file.remove)
+        self.listeners = Listeners(
+            config,
+            slots=self._slots(),
+            inherited=Handover.from_text(inherited.listeners) if inherited else None,
+            tell=self.log.warning,
+        )
+        held.callback(self.listeners.close)
+        self.scoreboard = self._make_scoreboard()
+        doors = inherited.doors if inherited else None
+        self.desk = Desk(
+            config, self.log, self.scoreboard, self._poller, private=self._private_to_desk, inherited=doors
+        )
+        held.callback(self.desk.close)
+        held.callback(self._stop_watcher)
+        self.orders = Orders(self)
+        self.notifier = Notifier.from_environment(os.environ)
+        self.nursery = Nursery(
+            reports=self._reports,
+            private=lambda: [*self._private_to_desk(), *self.desk.private()],
+            cell_of=self.scoreboard.cell,
+            on_ready=self._on_fork_server_ready,
+            on_failed=self._on_fork_server_failed,
+        )
+        held.callback(self.nursery.close)
+        self.crew = Crew(
+            self.pool,
+            config=config,
+            listeners=self.listeners,
+            log=self.log,
+            scoreboard=self.scoreboard,
+            reports=self._reports,
+            nursery=self.nursery,
+            run_worker=self._run_worker,
+            private=self.private,
+            on_ready=self._on_ready,
+            clock=self.clock,
+        )
+        return self._live()
+
+    def _make_scoreboard(self) -> Scoreboard:
+        if self._inherited is not None:
+            try:
+                return Scoreboard.attach(self._inherited.scoreboard)
+            except ValueError as error:
+                self.log.warning(f"the figures begin anew: {error}")
+        return Scoreboard.create(4 * len(self.pool.slots) + SPARE_CELLS)
+
+    def _slots(self) -> list[int]:
+        return [slot.number for slot in self.pool.slots]
+
+    def _private_to_desk(self) -> list[int]:
+        """What the control process shall not hold: the desk adds its own."""
+        return [*self._own_descriptors(), *(listener.fileno() for listener in self.listeners.sockets)]
+
+    def private(self) -> list[int]:
+        """Descriptors no child shall hold: a pipe's end in a second process hides its closing from the first."""
+        return [*self._own_descriptors(), *self.desk.private()]
+
+    def _own_descriptors(self) -> list[int]:
+        successor = [] if self._successor is None else [self._successor.ready]
+        inherited = [] if self._inherited is None else [self._inherited.ready]
+        return [
+            *self._reports.descriptors(),
+            *self._signals.descriptors(),
+            *self._teller.descriptors(),
+            *successor,
+            *inherited,
+        ]
+
+    def _live(self) -> int:
+        self._poller.register(self._signals.read_fd, self._on_signals)
+        adopt_grandchildren()
         # What the master holds by now stays for good: no collection shall touch its pages, shared with the workers.
         gc.collect()
         gc.freeze()
         give_back_memory()
-        try:
-            if self._config.server.reload:
-                self._start_watcher()
-            return self._serve()
-        finally:
-            self._stop_watcher()
-            self._listeners.close()
-            self._signals.close()
-
-    def _serve(self) -> int:
+        if self.config.server.reload:
+            self._start_watcher()
+        if self.config.lifecycle.preload:
+            self._begin_fork_server()
         while True:
-            for action in decide(self._pool, self._clock()):
+            for action in decide(self.pool, self.clock()):
                 if isinstance(action, End):
                     return self._finish(action.code)
-                self._carry_out(action)
-            self._wait()
+                self.crew.carry_out(action)
+            self._settle()
+            self._poller.wait(self._patience(), last=self._signals.read_fd)
+            self.orders.take(self.desk.commands())
+            self._look_after()
 
     def _finish(self, code: int) -> int:
         """The last words: the closing line, or why there was no serving."""
-        ending = self._pool.ending
+        ending = self.pool.ending
         if ending is None or ending.error is None:
-            self._log.info(closing_line(self._stopped_by, self._clock() - self._started))
+            self.log.info(closing_line(self._stopped_by, self.clock() - self._began))
         elif ending.operator:
             # The command line prints it on standard error; a log elsewhere shall tell it too.
-            if self._log.is_file():
-                self._log.error(ending.error)
+            if self.log.is_file():
+                self.log.error(ending.error)
             raise OperatorError(ending.error)
         else:
-            self._log.critical(ending.error)
+            self.log.critical(ending.error)
         return code
 
-    # Decisions carried out.
+    # Time.
 
-    def _carry_out(self, action: Action) -> None:
-        if isinstance(action, Fork):
-            self._fork(action)
+    def _patience(self) -> float | None:
+        """Seconds until something is due; None: for ever."""
+        times = [next_wake(self.pool)]
+        if self._look_interval() is not None:
+            times.append(self._next_look)
+        if self.notifier.watchdog_s is not None:
+            times.append(self._next_beat)
+        times.append(self.nursery.retry_at if self.nursery.retry_at < float("inf") else None)
+        due = [time for time in times if time is not None]
+        return min(due) - self.clock() if due else None
+
+    def _look_interval(self) -> float | None:
+        if self.pool.ending is not None:
+            return None
+        return interval(liveness_s=self.config.timeouts.liveness, max_memory=self.config.lifecycle.max_memory)
+
+    def _look_after(self) -> None:
+        """What is due by the clock alone."""
+        now = self.clock()
+        seconds = self._look_interval()
+        if seconds is not None and now >= self._next_look:
+            self._next_look = now + seconds
+            self.crew.look()
+        if now >= self.nursery.retry_at and self.pool.ending is None:
+            self._begin_fork_server()
+        if self.notifier.watchdog_s is not None and now >= self._next_beat:
+            self._next_beat = now + self.notifier.watchdog_s
+            self.notifier.beat()
+
+    def _settle(self) -> None:
+        """What follows when each slot has its worker, or the new generation turned out not to start."""
+        if self.pool.held and self._former is not None:
+            self._roll_back()
+        if self._settled or self.nursery.is_preparing or not (self.pool.is_settled() or self.pool.held):
             return
-        assert not isinstance(action, End)
-        worker = self._pool.find(action.pid)
-        assert worker is not None, "the pool decides about workers it has"
-        if isinstance(action, Stop):
-            self._pool.on_asked_to_stop(worker, self._clock())
-            os.kill(worker.pid, signal.SIGTERM)
-        else:
-            self._pool.on_killed(worker)
-            waited = f"within {worker.deadline - worker.asked_at:g} s"
-            self._log.warning(f"worker {worker.slot} (pid {worker.pid}) did not stop {waited}: killed")
-            os.kill(worker.pid, signal.SIGKILL)
+        self._settled = self._has_settled = True
+        self.listeners.drop_left()
+        self.notifier.ready(f"{len(self.pool.slots)} workers serve")
+        if self._inherited is not None and not self.pool.held:
+            self._inherited.tell_ready()
+            self._poller.register(self._inherited.ready, self._on_predecessor_gone)
+        self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
+        if self._former is not None:
+            self._former = None
+            self.log.info(f"reloaded: {len(self.pool.slots)} workers of generation {self.pool.generation}")
+        self.orders.on_settled(held=self.pool.held)
 
-    def _fork(self, action: Fork) -> None:
-        def work(report: Callable[[str], None]) -> int:
-            return self._run_worker(self._config, self._listeners.sockets, action.slot, report)
+    # Signals.
 
-        role = Role(f"drawbar: worker {action.slot}", "drawbar-worker", work, self._config.timeouts.graceful)
-        try:
-            child = spawn(role, self._log, self._private())
-        except OSError as error:
-            self._pool.on_fork_failed(action, self._clock())
-            self._log.error(f"cannot start worker {action.slot}: {error.strerror}")
-            return
-        self._pool.on_forked(action, child.pid)
-        self._listen_to(child)
-        self._log.debug(f"worker {action.slot} started (pid {child.pid})")
+    def _on_signals(self) -> None:
+        for number in self._signals.drain():
+            self._on_request(REQUESTS[number], signal_name(number))
 
-    def _private(self) -> list[int]:
-        """Descriptors no child shall hold: a pipe's end in a second process hides its closing from the first."""
-        return [*self._pipes, *self._signals.descriptors()]
-
-    def _start_watcher(self) -> None:
-        from drawbar.supervisor.reload import watch, watched_directories
-
-        directories = watched_directories(self._config)
-        role = Role("drawbar: reloader", "drawbar-reload", lambda report: watch(directories, report))
-        self._watcher = spawn(role, self._log, [*self._private(), *(sock.fileno() for sock in self._listeners.sockets)])
-        self._listen_to(self._watcher)
-
-    def _stop_watcher(self) -> None:
-        if self._watcher is not None:
-            # It holds nothing that would need a goodbye.
-            os.kill(self._watcher.pid, signal.SIGKILL)
-            os.waitpid(self._watcher.pid, 0)
-
-    # Events taken in.
-
-    def _wait(self) -> None:
-        wake = next_wake(self._pool)
-        timeout_ms = None if wake is None else math.ceil(max(0.0, wake - self._clock()) * 1000)
-        ready = {descriptor for descriptor, _ in self._poll.poll(timeout_ms)}
-        for descriptor in ready - {self._signals.read_fd}:
-            self._read_reports(descriptor)
-        if self._signals.read_fd in ready:
-            for number in self._signals.drain():
-                self._on_signal(number)
-
-    def _on_signal(self, number: signal.Signals) -> None:
-        if REQUESTS[number] is Request.REAP:
+    def _on_request(self, request: Request, by: str) -> None:
+        if request in STOPS:
+            self.stop(by, quick=request is Request.QUICK_STOP)
+        elif request is Request.REAP:
             self._reap()
-            return
-        self._pool.on_stop(self._clock())
-        if self._pool.stops == 1:
-            self._stopped_by = signal_name(number)
-            self._log.info(stopping_line(self._stopped_by, self._config.timeouts.graceful))
+        elif request is Request.REOPEN:
+            self.reopen_logs(by)
+        elif request is Request.STACKS:
+            self.write_stacks(by)
+        elif self.pool.ending is not None:
+            self.log.info(f"{by} is ignored: the server is stopping")
+        elif request is Request.RELOAD:
+            self._on_hangup(by)
+        elif request is Request.UPGRADE:
+            self._try(self.upgrade, by)
+        elif request is Request.HALT:
+            self._on_window_change(by)
         else:
-            haste = "in haste" if self._pool.stops == 2 else "at once"
-            self._log.info(f"{signal_name(number)} again: stopping {haste}")
+            self._try(self.resize, by, len(self.pool.slots) + (1 if request is Request.MORE else -1))
 
-    def _listen_to(self, child: Spawned) -> None:
-        self._pipes[child.reports] = child.pid
-        self._unread[child.reports] = b""
-        self._poll.register(child.reports, select.POLLIN)
-
-    def _hang_up(self, descriptor: int) -> None:
-        self._poll.unregister(descriptor)
-        del self._pipes[descriptor], self._unread[descriptor]
-        os.close(descriptor)
-
-    def _read_reports(self, descriptor: int) -> None:
-        """Takes in the lines a child has written; the rest of an unfinished one waits for its end."""
+    def _try(self, order: Callable[..., object], *arguments: object) -> None:
+        """An order by signal: who gave it reads the log."""
         try:
-            data = os.read(descriptor, READ_BYTES)
-        except BlockingIOError:
-            return
-        pid = self._pipes[descriptor]
-        *lines, self._unread[descriptor] = (self._unread[descriptor] + data)[-READ_BYTES:].split(b"\n")
-        if not data:
-            self._hang_up(descriptor)
-        for line in lines:
-            self._on_report(pid, line.decode(errors="replace"))
+            order(*arguments)
+        except OperatorError as error:
+            self.tell_error(str(error))
+
+    def tell_error(self, line: str) -> None:
+        """Something that was asked for cannot be, or went wrong; the status shows it too."""
+        self.last_error = line
+        self.log.error(line)
+
+    def _on_hangup(self, by: str) -> None:
+        """SIGHUP reloads, unless it says what it is named after."""
+        self.stop(by) if self._had_terminal and not has_terminal() else self._try(self.reload, by)
+
+    def _on_window_change(self, by: str) -> None:
+        """SIGWINCH halts the workers, unless it says what it is named after."""
+        if not has_terminal():
+            self.log.info(f"{by}: the workers stop, the master stays; SIGHUP brings them back")
+            self.pool.on_halt()
+
+    # Orders: by signal, and by way of the control socket. Each raises OperatorError when it cannot be followed.
+
+    def stop(self, by: str, *, quick: bool = False) -> None:
+        """Ends the server; each further time in more haste."""
+        first = self.pool.ending is None
+        self.pool.on_stop(self.clock(), quick=quick)
+        if first:
+            self._stopped_by = by
+            delay_s = 0.0 if quick else self.pool.timing.drain_delay_s
+            self.log.info(stopping_line(by, self.pool.stop_patience(), delay_s))
+            self.notifier.stopping()
+        else:
+            haste = "in haste" if self.pool.stops == 2 else "at once"
+            self.log.info(f"{by} again: stopping {haste}")
+
+    def reload(self, by: str, strategy: Strategy | None = None) -> None:
+        """Reads the configuration again and has a new generation of workers take over, by its strategy or another.
+
+        Raises OperatorError when it is wrong, and then nothing has changed.
+        """
+        self.notifier.reloading()
+        try:
+            loaded = self._reread() if self._reread is not None else self.loaded
+            wanted = self.config if loaded is None else settle_places(loaded.config)
+            config, kept = take_over(self.config, wanted)
+            log = self.log if config.log == self.config.log else Log.from_config(config.log)
+            self.listeners.update(config, self._slots_of(config))
+            self.pid_file.move_to(config.process.pid_file)
+        except OperatorError as error:
+            self.notifier.ready("the last reload was refused")
+            raise OperatorError(f"{by}: not reloaded, nothing has changed: {error}") from error
+        for key in kept:
+            self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
+        self._former = (self.config, self.loaded)
+        self._adopt(config, loaded, log)
+        if strategy is not None:
+            self.pool.strategy = strategy
+        self._settled = False
+        self.log.info(f"{by}: reloading, {self.pool.strategy.value}")
+        self._renew()
+
+    def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
+        """From now on this is the configuration."""
+        count = len(self._slots_of(config))
+        self._resized = self._resized and config.server.workers == self.config.server.workers
+        if count != len(self.pool.slots):
+            self._resize(count)
+        self.config = self.crew.config = config
+        self.loaded = loaded
+        self.log = self.crew.log = log
+        self.pool.timing = self._timing or timing_of(config)
+        self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
+
+    def _roll_back(self) -> None:
+        """The new generation does not start: what replaces workers of the former one shall be like them."""
+        assert self._former is not None
+        (former, loaded), self._former = self._former, None
+        try:
+            self.listeners.update(former, self._slots())
+        except OperatorError as error:
+            self.tell_error(f"the former listeners are not to be had any more: {error}")
+        self._adopt(former, loaded, self.log)
+        self.last_error = "the last reload failed: its workers do not start"
+        self._settled = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing that was begun is still going on."""
+        return self._settled
+
+    @property
+    def is_upgrading(self) -> bool:
+        """A new master runs beside this one."""
+        return self._successor is not None
+
+    def upgrade(self, by: str) -> int:
+        """Starts the program anew beside this master, to take its place; returns its process id.
+
+        Raises OperatorError.
+        """
+        if self._successor is not None:
+            raise OperatorError(f"{by}: an upgrade is under way already, by pid {self._successor.pid}")
+        self.pid_file.rename_to_old()
+        descriptors = [self.scoreboard.fd, *self.listeners.handover().descriptors(), *self.desk.handover().values()]
+        try:
+            self._successor = start_successor(self._leave_behind, descriptors, self._before_exec)
+        except OSError as error:
+            self.pid_file.restore()
+            raise OperatorError(f"{by}: not upgraded: no process for a new master ({error.strerror})") from error
+        self._poller.register(self._successor.ready, self._on_successor_ready)
+        self.log.info(f"{by}: upgrading, the new master is pid {self._successor.pid}")
+        return self._successor.pid
+
+    def _leave_behind(self, ready: int) -> Inheritance:
+        return Inheritance(
+            master=os.getppid(),
+            ready=ready,
+            scoreboard=self.scoreboard.fd,
+            listeners=self.listeners.handover().to_text(),
+            doors=self.desk.handover(),
+            workers=len(self.pool.slots) if self._resized else None,
+        )
+
+    def _before_exec(self) -> None:
+        """In the process that becomes the new master: the application's last word."""
+        call_before_exec(self.config, self.log, Upgrade(pid=os.getpid(), old_master=os.getppid()))
+
+    def resize(self, by: str, count: int) -> None:
+        """So many workers from now on, whatever the configuration says. Raises OperatorError."""
+        if count < 1:
+            raise OperatorError(f"{by}: one worker is the least", right="SIGWINCH stops them all")
+        if count > len(self.pool.slots) and 4 * count > self.scoreboard.capacity:
+            raise OperatorError(f"{by}: {count} workers are more than this server was started for")
+        self._resized = True
+        self._resize(count)
+        self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
+
+    def _resize(self, count: int) -> None:
+        """The highest slots go first; who leaves one serves on while new connections are led past it."""
+        delays = {
+            slot: self.listeners.retire_slot(slot) for slot in sorted(self._slots(), reverse=True) if slot > count
+        }
+        self.pool.on_resize(count, {slot: self.clock() + delay for slot, delay in delays.items() if delay})
+        self._settled = False
+
+    def _slots_of(self, config: Config) -> list[int]:
+        """The slots there will be with this configuration."""
+        count = len(self.pool.slots)
+        if config.server.workers != self.config.server.workers or not self._resized:
+            count = worker_count(config, None)
+        return list(range(1, count + 1))
+
+    def kill(self, by: str, worker: Worker) -> None:
+        """Has one worker replaced: a new one first, then it drains."""
+        self.log.info(f"{by}: {self.crew.name(worker)} is to go")
+        self.crew.retire(worker, Cause.ORDER)
+
+    def reopen_logs(self, by: str) -> None:
+        """Has every process open its log files by their names again."""
+        # Before the workers open what another user has just rotated away.
+        hand_over_logs(self.config)
+        try:
+            self.log.reopen()
+        except OSError as error:
+            self.tell_error(f"{by}: the former log is kept: cannot open {error.filename}: {error.strerror}")
+        else:
+            self.log.info(f"{by}: logs reopened")
+        self.crew.signal_all(signal.SIGUSR1)
+
+    def write_stacks(self, by: str) -> None:
+        """Has every worker write what its threads and tasks are doing."""
+        self.log.info(f"{by}: the stacks of {len(self.pool.workers)} workers follow")
+        self.crew.write_stacks()
+
+    def pause(self, *, paused: bool) -> None:
+        """Has the workers accept no connections, or accept them again. Those that wait stay in the listen queue."""
+        self.paused = paused
+        self.crew.pause(paused=paused)
+        self.log.info("accepting is paused" if paused else "accepting again")
+
+    # Reports and deaths.
 
     def _on_report(self, pid: int, line: str) -> None:
         if self._watcher is not None and pid == self._watcher.pid:
             self._on_watcher_report(line)
             return
-        worker = self._pool.find(pid)
-        assert worker is not None, "a worker's pipe is closed when it is buried"
-        if line.startswith(FAILED):
-            worker.failure = line.removeprefix(FAILED)
-        elif line.startswith(READY):
-            self._on_ready(worker, line.removeprefix(READY).strip())
+        worker = self.pool.find(pid)
+        self.nursery.on_report(pid, line) if worker is None else self.crew.on_report(worker, line)
 
-    def _on_ready(self, worker: Worker, interface: str) -> None:
-        boot = self._pool.on_ready(worker, self._clock())
+    def _on_ready(self, boot: Boot, worker: Worker, interface: str) -> None:
+        self.interface = interface
+        if self.paused:
+            self.crew.pause_one(worker)
         if boot is Boot.FIRST:
-            self._log.info(serving_line(self._config, interface, self._listeners.addresses(), len(self._pool.slots)))
+            self._teller.ready()
+            self.log.info(serving_line(self.config, interface, self.listeners.addresses(), len(self.pool.slots)))
         else:
-            level = "info" if boot is Boot.AGAIN else "debug"
-            self._log.write(level, f"worker {worker.slot} is ready (pid {worker.pid})")
-
-    def _on_watcher_report(self, line: str) -> None:
-        if line.startswith(FAILED):
-            self._log.error(f"changes are no longer watched: {line.removeprefix(FAILED)}")
-        elif line == READY:
-            self._log.info("watching for changes")
-        else:
-            self._log.info(f"{os.path.relpath(line)} changed: reloading")
-            self._pool.on_change()
+            # Those of the start are many and stand in the line above; later ones are news.
+            level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"
+            self.log.write(level, f"worker {worker.slot} is ready (pid {worker.pid})")
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
@@ -260,36 +526,125 @@ class Master:
                 return
             if pid == 0:
                 return
-            # Its last report explains its death, so it is read first.
-            for descriptor in [descriptor for descriptor, owner in self._pipes.items() if owner == pid]:
-                self._read_reports(descriptor)
-                if descriptor in self._pipes:
-                    self._hang_up(descriptor)
-            worker = self._pool.find(pid)
-            if worker is not None:
-                self._tell_death(worker, self._pool.on_died(worker, self._clock()), status)
-            elif self._watcher is not None and pid == self._watcher.pid:
-                self._watcher = None
-                # A terminal's Ctrl-C ends it with everything else.
-                if self._pool.ending is None:
-                    self._log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
+            self._reports.hear_out(pid)
+            self._bury(pid, status)
 
-    def _tell_death(self, worker: Worker, death: Death, status: int) -> None:
-        end = describe_exit(status, by_us=death.expected)
-        if death.expected:
-            self._log.debug(f"worker {worker.slot} (pid {worker.pid}) {end}")
+    def _bury(self, pid: int, status: int) -> None:
+        worker = self.pool.find(pid)
+        if worker is not None:
+            self.crew.on_death(worker, status)
+            if worker.slot not in self._slots():
+                self.listeners.close_slot(worker.slot)
+        elif self._watcher is not None and pid == self._watcher.pid:
+            self._watcher = None
+            # A terminal's Ctrl-C ends it with everything else.
+            if self.pool.ending is None:
+                self.log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
+        elif self._successor is not None and pid == self._successor.pid:
+            self._on_successor_died(status)
+        elif self.nursery.has(pid):
+            self.nursery.on_died(pid, status, self.clock())
+        else:
+            self.desk.on_died(pid, status)
+
+    # The fork server.
+
+    def _renew(self) -> None:
+        """A new generation begins: when its fork server is ready, or at once without one."""
+        if self.config.lifecycle.preload:
+            self._begin_fork_server()
+        else:
+            self.pool.barren = False
+            self.pool.on_change()
+
+    def _begin_fork_server(self) -> None:
+        self.pool.barren = not self.nursery.is_ready
+        try:
+            self.nursery.begin(self.config, self.log)
+        except OSError as error:
+            self._on_fork_server_failed(str(error.strerror))
+
+    def _on_fork_server_ready(self) -> None:
+        self.log.debug("the fork server is ready")
+        was_barren, self.pool.barren = self.pool.barren, False
+        if not was_barren or self.pool.workers:
+            self.pool.on_change()
+
+    def _on_fork_server_failed(self, why: str) -> None:
+        self.pool.barren = not self.nursery.is_ready
+        if self.pool.ending is not None:
             return
-        ending = self._pool.ending
-        if ending is not None and ending.operator:
-            return  # The reason is the last line of all; it is not told twice.
-        reason = worker.failure or end
-        what = "could not start" if death.phase is Phase.STARTING else "died"
-        self._log.error(f"worker {worker.slot} (pid {worker.pid}) {what}: {reason}{self._outlook(death)}")
+        if not self.pool.booted:
+            self.pool.ending = Ending(code=2, error=why, operator=True)
+            return
+        self.tell_error(f"the fork server could not load the application, or ended: {why}; the workers serve on")
+        if self._former is not None:
+            self._roll_back()
+            self._settled = True
+            self.orders.on_settled(held=True)
 
-    def _outlook(self, death: Death) -> str:
-        if death.retry_s is not None:
-            return f"; next attempt in {death.retry_s:.1f} s" if death.retry_s > 0 else "; replaced"
-        if not self._pool.held:
-            return ""
-        serving = any(worker.is_serving() for worker in self._pool.workers)
-        return f"; waiting for the next change{', the former worker serves on' if serving else ''}"
+    # The next master, and the one before.
+
+    def _on_successor_ready(self) -> None:
+        """It serves; or has closed the pipe, which its death explains."""
+        assert self._successor is not None
+        said = os.read(self._successor.ready, 64)
+        if not said:
+            self._poller.unregister(self._successor.ready)
+            return
+        pid = self._successor.pid
+        self.orders.on_upgraded(pid)
+        if self.config.lifecycle.upgrade == "manual":
+            self.log.info(f"the new master (pid {pid}) serves too: SIGQUIT to this one or to that one chooses")
+            return
+        self._handed_over = True
+        self.desk.let_go()
+        self.notifier.main_pid(pid)
+        self.pool.timing = self.pool.timing._replace(drain_delay_s=0.0)
+        self.stop(f"the new master (pid {pid})")
+
+    def _on_successor_died(self, status: int) -> None:
+        assert self._successor is not None
+        pid, ready = self._successor
+        self._poller.unregister(ready)
+        os.close(ready)
+        self._successor = None
+        self.orders.on_upgraded(None)
+        if self.pool.ending is not None:
+            return
+        self._try(self.pid_file.restore)
+        self.tell_error(f"the new master (pid {pid}) {describe_exit(status)}: not upgraded, this one serves on")
+
+    def _on_predecessor_gone(self) -> None:
+        """The former master has left, whatever it left is ours."""
+        assert self._inherited is not None
+        self._poller.unregister(self._inherited.ready)
+        os.close(self._inherited.ready)
+        self._inherited = None
+        self.desk.take_over()
+        self.log.info("the former master has left")
+
+    # The watcher of source files, in development.
+
+    def _start_watcher(self) -> None:
+        from drawbar.supervisor.reload import watch, watched_directories
+
+        directories = watched_directories(self.config)
+        role = Role("drawbar: reloader", "drawbar-reload", lambda report: watch(directories, report))
+        self._watcher = spawn(role, self.log, [*self._private_to_desk(), *self.desk.private()])
+        self._reports.listen(self._watcher)
+
+    def _stop_watcher(self) -> None:
+        if self._watcher is not None:
+            # It holds nothing that would need a goodbye.
+            os.kill(self._watcher.pid, signal.SIGKILL)
+            os.waitpid(self._watcher.pid, 0)
+
+    def _on_watcher_report(self, line: str) -> None:
+        if line.startswith(FAILED):
+            self.log.error(f"changes are no longer watched: {line.removeprefix(FAILED)}")
+        elif line == READY:
+            self.log.info("watching for changes")
+        else:
+            self.log.info(f"{os.path.relpath(line)} changed: reloading")
+            self._renew()

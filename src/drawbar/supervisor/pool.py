@@ -1,20 +1,25 @@
-"""Which workers to fork, stop and kill, and when to give up: decisions over plain data.
+"""The workers there are and the workers there should be: plain data, and what events do to it.
 
 No process, signal, socket or clock is touched here. The master tells the pool what happened (the `on_…` methods),
-asks `decide()` what to do, does it, and sleeps until `next_wake()`. `now` is any monotonic time in seconds.
+asks `decisions.decide()` what to do, does it, and sleeps until `decisions.next_wake()`. `now` is any monotonic time in
+seconds.
 
 Invariants:
-- `decide()` changes nothing; asking twice gives the same answer.
 - A worker is stopped once, and killed once when its deadline has passed.
-- A slot has at most one worker of the current generation that is starting or serving.
-- While a replacement boots, the worker it replaces serves on; a replacement that fails costs no worker.
+- A slot has at most one fit worker: of the current generation, starting or serving, and with no cause to be replaced.
+- While a replacement boots, the worker it replaces serves on; a replacement that fails costs no worker. (Only
+  the strategy `stop-first` gives this up, by its name.)
 """
 
 import enum
 import math
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct, field
+
+DUMP_S = 1.0
+"""For a worker that is about to be killed to write its stacks: well more than a handler needs."""
 
 
 class Phase(enum.Enum):
@@ -26,6 +31,33 @@ class Phase(enum.Enum):
     KILLED = "killed"
 
 
+class Strategy(enum.Enum):
+    """How a reload replaces workers; as in the configuration."""
+
+    ROLLING = "rolling"
+    ALL = "all"
+    STOP_FIRST = "stop-first"
+
+
+class Cause(enum.Enum):
+    """Why a worker is replaced, or ended without being asked; as metrics name it."""
+
+    RELOAD = "reload"
+    MAX_REQUESTS = "max-requests"
+    MAX_MEMORY = "max-memory"
+    MAX_AGE = "max-age"
+    TIMEOUT = "timeout"
+    LIVENESS = "liveness"
+    REFORK = "refork"
+    ORDER = "order"
+    CRASH = "crash"
+    BOOT = "boot"
+
+    def is_urgent(self) -> bool:
+        """The worker may be of no use to anybody until it is replaced."""
+        return self in (Cause.TIMEOUT, Cause.LIVENESS)
+
+
 class Timing(NamedTuple):
     """The pool's patience, in seconds."""
 
@@ -33,7 +65,7 @@ class Timing(NamedTuple):
     """From the request to stop until a worker is killed."""
     hurry_s: float = 2.0
     """The same after a second request to stop; a third kills at once."""
-    young_s: float = 5.0
+    young_s: float = 1.0
     """A worker that dies within this time of being ready died young: its replacement waits."""
     backoff_first_s: float = 0.1
     """Wait after the first young death in a slot; each further one doubles it."""
@@ -41,34 +73,12 @@ class Timing(NamedTuple):
     """Longest such wait."""
     give_up_after: int = 5
     """Young deaths in one slot, no worker having ever been ready, after which the pool ends."""
-
-
-class Fork(NamedTuple):
-    """Start a worker in this slot."""
-
-    slot: int
-    generation: int
-
-
-class Stop(NamedTuple):
-    """Ask this worker to finish what it has and go."""
-
-    pid: int
-
-
-class Kill(NamedTuple):
-    """This worker had its time."""
-
-    pid: int
-
-
-class End(NamedTuple):
-    """Nobody is left: the master may go, with this exit code."""
-
-    code: int
-
-
-Action = Fork | Stop | Kill | End
+    boot_s: float = 0.0
+    """From a worker's start until it must be ready; 0: it may take as long as it likes."""
+    max_age_s: float = 0.0
+    """Age at which a worker is replaced; 0: never."""
+    drain_delay_s: float = 0.0
+    """From the request to stop until the workers are told."""
 
 
 class Death(NamedTuple):
@@ -80,6 +90,8 @@ class Death(NamedTuple):
     """It was told to stop, or everything stops."""
     retry_s: float | None
     """Seconds until the next attempt; None when there will be none of its own accord."""
+    attempts: int = 0
+    """Young deaths of this slot in a row, this one included."""
 
 
 class Boot(enum.Enum):
@@ -97,13 +109,18 @@ class Worker(Struct):
     pid: int
     generation: int
     phase: Phase = Phase.STARTING
+    started_at: float = -math.inf
     ready_at: float = math.inf
     asked_at: float = math.inf
     """When it was told to stop."""
     deadline: float = math.inf
-    """When a stopping worker is killed."""
+    """When a stopping worker, or one that did not start in time, is killed."""
     failure: str | None = None
-    """Its own account of why it could not start."""
+    """Its own account of why it could not start, or ours."""
+    until: float = -math.inf
+    """In a slot that is no more: it serves on until then."""
+    retiring: Cause | None = None
+    """Why it is to be replaced, other than by a reload."""
 
     def is_serving(self) -> bool:
         return self.phase is Phase.READY
@@ -111,8 +128,19 @@ class Worker(Struct):
     def is_leaving(self) -> bool:
         return self.phase in (Phase.STOPPING, Phase.KILLED)
 
+    def is_expected(self) -> bool:
+        """It starts, and nothing is known against it."""
+        return self.phase is Phase.STARTING and self.failure is None
+
+    def is_late(self, now: float, boot_s: float) -> bool:
+        """It should have been ready by now, and nobody has said so yet."""
+        return boot_s > 0 and self.is_expected() and now >= self.started_at + boot_s
+
     def is_overdue(self, now: float) -> bool:
-        return self.phase is Phase.STOPPING and now >= self.deadline
+        return self.phase is not Phase.KILLED and now >= self.deadline
+
+    def is_aged(self, now: float, max_age_s: float) -> bool:
+        return max_age_s > 0 and self.is_serving() and self.retiring is None and now >= self.ready_at + max_age_s
 
 
 class Slot(Struct):
@@ -134,6 +162,8 @@ class Ending(Struct):
     """Why it gave up; None when it was asked to stop."""
     operator: bool = False
     """The error is one the operator can mend: the application itself did not start."""
+    at: float = -math.inf
+    """When the workers are told: until then they serve on."""
 
 
 class Pool(Struct):
@@ -141,6 +171,7 @@ class Pool(Struct):
 
     slots: list[Slot]
     timing: Timing = Timing()
+    strategy: Strategy = Strategy.ROLLING
     patient: bool = False
     """Development: never give up; after a failed start wait for the next change."""
     workers: list[Worker] = field(default_factory=list)
@@ -149,72 +180,140 @@ class Pool(Struct):
     """Some worker has once been ready."""
     held: bool = False
     """This generation failed to start where an earlier one serves on; the next change tries again."""
+    barren: bool = False
+    """There is nothing to fork workers from for now."""
+    halted: bool = False
+    """There shall be no workers for now (SIGWINCH); the next change brings them back."""
     stops: int = 0
     ending: Ending | None = None
 
     def find(self, pid: int) -> Worker | None:
         return next((worker for worker in self.workers if worker.pid == pid), None)
 
-    def on_forked(self, action: Fork, pid: int) -> None:
-        self.workers.append(Worker(action.slot, pid, action.generation))
+    def of_slot(self, number: int) -> Iterator[Worker]:
+        return (worker for worker in self.workers if worker.slot == number)
 
-    def on_fork_failed(self, action: Fork, now: float) -> None:
+    def is_obsolete(self, worker: Worker) -> bool:
+        """Another shall take its place."""
+        return worker.generation != self.generation or worker.retiring is not None
+
+    def is_fit(self, worker: Worker) -> bool:
+        """It starts or serves, and nothing is against its staying."""
+        return not worker.is_leaving() and not self.is_obsolete(worker)
+
+    def is_settled(self) -> bool:
+        """Each slot has its serving worker, and nobody else is about."""
+        return len(self.workers) == len(self.slots) and all(
+            any(self.is_fit(worker) and worker.is_serving() for worker in self.of_slot(slot.number))
+            for slot in self.slots
+        )
+
+    # Events.
+
+    def on_forked(self, slot: int, generation: int, pid: int, now: float = -math.inf) -> Worker:
+        worker = Worker(slot, pid, generation, started_at=now)
+        self.workers.append(worker)
+        return worker
+
+    def on_fork_failed(self, slot: int, now: float) -> None:
         """The system would not give a process: tried again like a young death, which it is."""
-        self._died_young(self._slot(action.slot), now)
+        self._died_young(self._slot(slot), now)
 
     def on_ready(self, worker: Worker, now: float) -> Boot:
         """The worker serves. One that was told to stop while it started stays on its way out."""
-        slot = self._slot(worker.slot)
-        boot = Boot.AGAIN if slot.served else Boot.ANOTHER if self.booted else Boot.FIRST
+        slot = self._find_slot(worker.slot)
+        boot = Boot.AGAIN if slot is None or slot.served else Boot.ANOTHER if self.booted else Boot.FIRST
         if worker.phase is Phase.STARTING:
-            worker.phase, worker.ready_at = Phase.READY, now
-        self.booted = slot.served = True
+            worker.phase, worker.ready_at, worker.deadline = Phase.READY, now, math.inf
+        self.booted = True
+        if slot is not None:
+            slot.served = True
         return boot
+
+    def on_due(self, worker: Worker, cause: Cause) -> bool:
+        """The worker is to be replaced; False when that is known already, or it is going anyway."""
+        if worker.is_leaving() or worker.retiring is not None:
+            return False
+        worker.retiring = cause
+        return True
+
+    def on_late(self, worker: Worker, now: float) -> None:
+        """It did not start in time, and was asked for its stacks."""
+        worker.failure = f"it did not start within {self.timing.boot_s:g} s"
+        worker.deadline = now + DUMP_S
 
     def on_asked_to_stop(self, worker: Worker, now: float) -> None:
         worker.phase, worker.asked_at = Phase.STOPPING, now
-        worker.deadline = now + self._stop_patience()
+        worker.deadline = now + self.stop_patience()
 
     def on_killed(self, worker: Worker) -> None:
-        worker.phase = Phase.KILLED
+        if worker.phase is Phase.STOPPING:
+            worker.phase = Phase.KILLED
+        worker.deadline = math.inf
 
     def on_died(self, worker: Worker, now: float) -> Death:
         self.workers.remove(worker)
-        if worker.is_leaving() or self.ending is not None:
+        slot = self._find_slot(worker.slot)
+        if worker.is_leaving() or self.ending is not None or slot is None:
             return Death(worker.slot, worker.phase, expected=True, retry_s=None)
-        slot = self._slot(worker.slot)
         if worker.phase is Phase.READY and now - worker.ready_at >= self.timing.young_s:
             slot.failures, slot.retry_at = 0, now
         else:
             self._died_young(slot, now)
         if worker.phase is Phase.STARTING:
             self._judge_failed_start(worker, slot)
-        wanted = self.ending is None and _is_wanted(self, slot)
-        return Death(worker.slot, worker.phase, expected=False, retry_s=slot.retry_at - now if wanted else None)
+        wanted = self.ending is None and not self.halted and not (self.held and self._waits(slot))
+        retry_s = slot.retry_at - now if wanted else None
+        return Death(worker.slot, worker.phase, expected=False, retry_s=retry_s, attempts=slot.failures)
 
-    def on_stop(self, now: float) -> None:
-        """Somebody asks the whole to stop: first gracefully, then in haste, then at once."""
-        self.stops += 1
+    def on_stop(self, now: float, *, quick: bool = False) -> None:
+        """Somebody asks the whole to stop: first gracefully (or quickly), then in haste, then at once."""
+        self.stops += 2 if quick and self.stops == 0 else 1
         if self.ending is None:
-            self.ending = Ending(code=0)
+            self.ending = Ending(code=0, at=now + self.timing.drain_delay_s)
+        if self.stops > 1:
+            self.ending.at = -math.inf
         for worker in self.workers:
             if worker.phase is Phase.STOPPING:
-                worker.deadline = min(worker.deadline, now + self._stop_patience())
+                worker.deadline = min(worker.deadline, now + self.stop_patience())
 
     def on_change(self) -> None:
         """The application is another: a new generation takes over, slot by slot."""
         self.generation += 1
-        self.held = False
+        self.held = self.halted = False
         for slot in self.slots:
             slot.failures, slot.retry_at = 0, -math.inf
 
-    def _slot(self, number: int) -> Slot:
-        return next(slot for slot in self.slots if slot.number == number)
+    def on_resize(self, count: int, until: Mapping[int, float] | None = None) -> None:
+        """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`."""
+        for worker in self.workers:
+            worker.until = (until or {}).get(worker.slot, -math.inf)
+        numbers = {slot.number for slot in self.slots}
+        self.slots = [slot for slot in self.slots if slot.number <= count]
+        self.slots += [Slot(number) for number in range(1, count + 1) if number not in numbers]
+        self.slots.sort(key=lambda slot: slot.number)
 
-    def _stop_patience(self) -> float:
+    def on_halt(self) -> None:
+        """All workers go, the master stays."""
+        self.halted = True
+
+    def stop_patience(self) -> float:
+        """Seconds a worker has that is asked to stop now."""
         if self.stops < 2:
             return self.timing.graceful_s
         return min(self.timing.hurry_s, self.timing.graceful_s) if self.stops == 2 else 0.0
+
+    def _find_slot(self, number: int) -> Slot | None:
+        return next((slot for slot in self.slots if slot.number == number), None)
+
+    def _slot(self, number: int) -> Slot:
+        slot = self._find_slot(number)
+        assert slot is not None, "decisions are about slots there are"
+        return slot
+
+    def _waits(self, slot: Slot) -> bool:
+        """A slot that gets no worker while the generation is held."""
+        return self.patient or any(worker.is_serving() for worker in self.of_slot(slot.number))
 
     def _died_young(self, slot: Slot, now: float) -> None:
         slot.failures += 1
@@ -235,64 +334,3 @@ def backoff(failures: int, timing: Timing) -> float:
     """Seconds to wait after the n-th young death in a row: doubling from the first to the cap."""
     # The exponent is held down only to stay within what a float can say.
     return min(timing.backoff_cap_s, timing.backoff_first_s * 2.0 ** min(failures - 1, 60))
-
-
-def decide(pool: Pool, now: float) -> list[Action]:
-    """What is to be done now. Every action is to be carried out and noted with the `on_…` method of its name."""
-    kills: list[Action] = [Kill(worker.pid) for worker in pool.workers if worker.is_overdue(now)]
-    if pool.ending is not None:
-        if not pool.workers:
-            return [End(pool.ending.code)]
-        return [*kills, *(Stop(worker.pid) for worker in pool.workers if not worker.is_leaving())]
-    stops = [Stop(worker.pid) for worker in pool.workers if _is_obsolete(pool, worker)]
-    return [*kills, *stops, *_forks(pool, now)]
-
-
-def next_wake(pool: Pool) -> float | None:
-    """When `decide()` may answer differently though nothing happened; None: only an event can change it."""
-    times = [worker.deadline for worker in pool.workers if worker.phase is Phase.STOPPING]
-    if pool.ending is None:
-        times += [slot.retry_at for slot in pool.slots if _is_wanted(pool, slot)]
-    return min(times, default=None)
-
-
-def _forks(pool: Pool, now: float) -> list[Fork]:
-    forks: list[Fork] = []
-    for slot in pool.slots:
-        if not _is_wanted(pool, slot) or now < slot.retry_at:
-            continue
-        # Replacements boot one at a time: a reload needs memory for one more worker, not for twice as many.
-        if forks and _has_serving(pool, slot):
-            break
-        forks.append(Fork(slot.number, pool.generation))
-    return forks
-
-
-def _is_wanted(pool: Pool, slot: Slot) -> bool:
-    """The slot needs a worker of this generation, now or when its back-off is over."""
-    if any(_is_current(pool, worker) and worker.slot == slot.number for worker in pool.workers):
-        return False
-    if _has_serving(pool, slot):
-        starting = any(_is_current(pool, worker) and worker.phase is Phase.STARTING for worker in pool.workers)
-        return not pool.held and not starting
-    return not (pool.held and pool.patient)
-
-
-def _is_obsolete(pool: Pool, worker: Worker) -> bool:
-    """An earlier generation's worker that never served, or whose place is taken."""
-    if worker.is_leaving() or worker.generation == pool.generation:
-        return False
-    if worker.phase is Phase.STARTING:
-        return True
-    return any(
-        other.slot == worker.slot and other.generation == pool.generation and other.is_serving()
-        for other in pool.workers
-    )
-
-
-def _has_serving(pool: Pool, slot: Slot) -> bool:
-    return any(worker.slot == slot.number and worker.is_serving() for worker in pool.workers)
-
-
-def _is_current(pool: Pool, worker: Worker) -> bool:
-    return worker.generation == pool.generation and not worker.is_leaving()

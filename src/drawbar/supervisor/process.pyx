@@ -1,6 +1,6 @@
 """What a process of ours asks of Linux that the standard library has no call for: to end with its parent, to be the
-parent of grandchildren left behind, to stay open to inspection, to give memory back, a timer that is a descriptor, and a
-signal that is one.
+parent of grandchildren left behind, to stay open to inspection, to give memory back, a timer that is a descriptor, and
+a signal that is one.
 
 Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
 

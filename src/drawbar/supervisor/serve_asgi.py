@@ -76,7 +76,7 @@ class _Server:
             signal.pthread_sigmask(signal.SIG_BLOCK, {REOPEN_SIGNAL})
 
     def _on_signal(self, number: int) -> None:
-        if self.site.hear((number,)):
+        if self.site.hear((number,), self.reactor):
             self.stopping.set()
 
     async def _serve(self, loop: asyncio.AbstractEventLoop, lifespan: Lifespan, state: dict[str, object]) -> None:

@@ -98,7 +98,7 @@ def _obey_signals(site: Site, reactor: Reactor) -> Callable[[], None]:
 
     def arrived() -> None:
         # The application may have handlers of its own: their numbers come here too.
-        if site.hear(os.read(reader, 64)) and not reactor.is_draining():
+        if site.hear(os.read(reader, 64), reactor) and not reactor.is_draining():
             reactor.drain()
 
     def cease() -> None:

@@ -2,6 +2,8 @@
 
 The C handler of the interpreter writes the number into a pipe (signal.set_wakeup_fd) which the loop polls. No
 Python code runs at a moment it did not choose, so nothing here has to be re-entrant.
+
+What each signal asks for is what unicorn's SIGNALS and puma's docs/signals.md made customary; see docs/signals.md.
 """
 
 import enum
@@ -14,19 +16,40 @@ class Request(enum.Enum):
     """What a signal asks of the master."""
 
     STOP = "stop"
+    QUICK_STOP = "stop quickly"
+    RELOAD = "reload"
+    REOPEN = "reopen the logs"
+    UPGRADE = "upgrade"
+    MORE = "one more worker"
+    FEWER = "one worker less"
+    HALT = "stop the workers, not the master"
+    STACKS = "write the stacks"
     REAP = "reap"
 
 
 REQUESTS = {
     signal.SIGTERM: Request.STOP,
-    signal.SIGINT: Request.STOP,
     signal.SIGQUIT: Request.STOP,
-    # The terminal has gone.
-    signal.SIGHUP: Request.STOP,
+    signal.SIGINT: Request.QUICK_STOP,
+    signal.SIGHUP: Request.RELOAD,
+    signal.SIGUSR1: Request.REOPEN,
+    signal.SIGUSR2: Request.UPGRADE,
+    signal.SIGTTIN: Request.MORE,
+    signal.SIGTTOU: Request.FEWER,
+    signal.SIGWINCH: Request.HALT,
+    # Linux has no SIGINFO; puma takes SIGPWR in its place.
+    signal.SIGPWR: Request.STACKS,
     signal.SIGCHLD: Request.REAP,
 }
 
-STOPPING = tuple(number for number, request in REQUESTS.items() if request is Request.STOP)
+STOPS = (Request.STOP, Request.QUICK_STOP)
+STOPPING = tuple(number for number, request in REQUESTS.items() if request in STOPS)
+
+ASKED_OF_WORKERS = (signal.SIGRTMAX - 1, signal.SIGRTMAX - 2)
+"""What only workers are asked by (`stacks`), and would be ended by before they have handlers for it."""
+
+_COUNTED = (Request.MORE, Request.FEWER, *STOPS)
+"""Requests that mean more when they come twice."""
 
 
 class SignalQueue:
@@ -42,16 +65,19 @@ class SignalQueue:
                 signal.signal(number, _nothing)
 
     def drain(self) -> list[signal.Signals]:
-        """The signals that came since the last call, stops before deaths.
+        """The signals that came since the last call, stops first and deaths last.
 
-        A terminal sends Ctrl-C to the workers too: their deaths must be read knowing that the master stops.
+        A terminal sends Ctrl-C to the workers too: their deaths must be read knowing that the master stops. Of a storm
+        each kind is heard once, unless it counts.
         """
         try:
             numbers = os.read(self.read_fd, 65536)
         except BlockingIOError:
             return []
         arrived = [signal.Signals(number) for number in numbers]
-        return sorted(arrived, key=lambda number: REQUESTS[number] is Request.REAP)
+        once = dict.fromkeys(number for number in arrived if REQUESTS[number] not in _COUNTED)
+        heard = [*(number for number in arrived if REQUESTS[number] in _COUNTED), *once]
+        return sorted(heard, key=lambda number: (REQUESTS[number] is Request.REAP) - (REQUESTS[number] in STOPS))
 
     def descriptors(self) -> tuple[int, int]:
         """Both ends of the pipe."""
@@ -59,7 +85,8 @@ class SignalQueue:
 
     def close(self) -> None:
         """Takes the handlers away again; the signals have their defaults."""
-        reset_signals()
+        signal.set_wakeup_fd(-1)
+        _give_defaults(REQUESTS)
         os.close(self.read_fd)
         os.close(self._write_fd)
 
@@ -78,13 +105,23 @@ def restore_signals(mask: Iterable[int]) -> None:
 
 
 def reset_signals() -> None:
-    """Gives the signals of REQUESTS their defaults and detaches the pipe, as a child wants it.
+    """Detaches the pipe, as a child wants it: to be stopped is the default again, other requests do nothing.
+
+    A `pkill -HUP` or `-USR1` that means the master reaches its children too, perhaps before they have handlers of
+    their own, and its default would end them. They keep the handler that does nothing rather than ignore the signal:
+    what a process ignores, the programs it starts ignore as well (execve(2)).
 
     What was ignored from the start stays ignored (nohup). So does SIGPIPE, as the interpreter has it: a write to a
     closed socket is an error code.
     """
     signal.set_wakeup_fd(-1)
-    for number in REQUESTS:
+    _give_defaults((*STOPPING, signal.SIGCHLD))
+    for number in ASKED_OF_WORKERS:
+        signal.signal(number, _nothing)
+
+
+def _give_defaults(numbers: Iterable[int]) -> None:
+    for number in numbers:
         if signal.getsignal(number) is _nothing:
             signal.signal(number, signal.SIG_DFL)
 

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 REOPEN_SIGNAL = signal.SIGUSR1
+PAUSE_SIGNAL = signal.SIGTTOU
+"""Accept no connections: fewer."""
+RESUME_SIGNAL = signal.SIGTTIN
+"""Accept again: more."""
+WORKER_SIGNALS = (*STOP_SIGNALS, REOPEN_SIGNAL, PAUSE_SIGNAL, RESUME_SIGNAL)
+"""Those every worker obeys."""
 
 ServerName = tuple[str, int | None]
 
@@ -49,12 +55,16 @@ class Site(NamedTuple):
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
         """Those a worker obeys."""
-        return (*STOP_SIGNALS, REOPEN_SIGNAL, *([PROMOTE_SIGNAL] if self.promotion is not None else []))
+        return (*WORKER_SIGNALS, *([PROMOTE_SIGNAL] if self.promotion is not None else []))
 
-    def hear(self, numbers: Container[int]) -> bool:
+    def hear(self, numbers: Container[int], reactor: Reactor) -> bool:
         """Signals have come, by their numbers: sees to what they ask, and returns whether the worker is to drain."""
         if REOPEN_SIGNAL in numbers:
             self.reopen_logs()
+        if PAUSE_SIGNAL in numbers:
+            reactor.pause()
+        if RESUME_SIGNAL in numbers:
+            reactor.resume()
         stop = any(number in numbers for number in STOP_SIGNALS)
         if self.promotion is None:
             return stop

@@ -17,6 +17,7 @@ from typing import Any
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp, load_target
 from drawbar.supervisor import concurrency, serve_wsgi
+from drawbar.supervisor.enough import Enough
 from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.out_of_band import OutOfBand
@@ -67,7 +68,8 @@ def run_worker(
     me = Worker(pid=os.getpid(), slot=slot, app=loaded.name, interface=loaded.interface)
     hooks = Hooks(config.hooks, log, WORKER_HOOKS)
     hooks.after_fork(me)
-    site = make_site(config, loaded, listeners, log, hooks, me)._replace(promotion=promotion)
+    enough = Enough(config.lifecycle, report)
+    site = make_site(config, loaded, listeners, log, hooks, me, enough)._replace(promotion=promotion)
     # What start-up made stays: collections need not walk it for every request's garbage.
     gc.collect()
     gc.freeze()
@@ -97,6 +99,7 @@ def make_site(
     log: Log,
     hooks: Hooks,
     me: Worker,
+    enough: Enough,
 ) -> Site:
     """All that serving needs, made from the configuration."""
     access_log = None
@@ -111,6 +114,8 @@ def make_site(
     if hooks.has("out_of_band"):
         out_of_band = OutOfBand(lambda: hooks.out_of_band(me))
         on_finished.append(out_of_band.note)
+    if enough.limit:
+        on_finished.append(enough.note)
     policy = make_policy(config, log, access_log, on_finished)
     return Site(config, loaded, listeners, policy, log, access_log, out_of_band=out_of_band)
 

@@ -9,7 +9,7 @@ import sys
 import threading
 from typing import Any
 
-from plain import hold
+from plain import hold  # type: ignore[import-not-found]
 
 # As some libraries do; the server must not take it for a signal to itself.
 if threading.current_thread() is threading.main_thread():

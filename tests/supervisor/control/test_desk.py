@@ -229,6 +229,14 @@ def test_metrics_address_in_use_is_the_operators_mistake() -> None:
             Desk(config, Log("critical"), None, Poll())
 
 
+def test_the_last_answer_before_the_doors_are_handed_on_arrives(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    with Desked(control={"socket": str(path)}, lets_go=True) as master:
+        assert master.ask("POST", "/pause").json == {"message": "pause is done"}
+        master.events.wait_for("^buried ")
+        assert "warning" not in master.log.text
+
+
 # In this process: what passes between two masters.
 
 

@@ -216,12 +216,15 @@ def config(ctx: click.Context, every: bool, as_json: bool) -> int:
     return 0
 
 
-@ctl.command(short_help="Kill one worker.")
+@ctl.command(short_help="Replace one worker.")
 @click.argument("pid", type=click.IntRange(1))
 @click.pass_context
 def kill(ctx: click.Context, pid: int) -> int:
-    """Kill the worker PID at once (SIGKILL): its requests are lost, it is replaced. `stacks PID` before tells why."""
-    say(client_of(ctx).post("/kill", {"pid": pid}), f"killed {pid}")
+    """Replace the worker PID: a new one starts, then this one finishes what it has and goes.
+
+    One that does not go within --graceful-timeout is killed. `stacks` before tells what it hangs in.
+    """
+    say(client_of(ctx).post("/kill", {"pid": pid}), f"worker {pid} is to go")
     return 0
 
 

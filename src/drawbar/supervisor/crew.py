@@ -1,0 +1,252 @@
+"""The workers as processes: decisions carried out, reports and deaths taken in.
+
+Between the pool, which is data, and the master, which hears signals and orders, this is where a worker is forked,
+signalled and buried, and where each of these is told in the log.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from drawbar.config import Config, OperatorError
+from drawbar.net.scoreboard import Cell, Scoreboard
+from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
+from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
+from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.logs import Log
+from drawbar.supervisor.memory import read_rss
+from drawbar.supervisor.nursery import Nursery
+from drawbar.supervisor.pool import Boot, Cause, Death, Phase, Pool, Worker
+from drawbar.supervisor.privileges import settle_as
+from drawbar.supervisor.reports import Reports
+from drawbar.supervisor.site import PAUSE_SIGNAL, RESUME_SIGNAL
+from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
+from drawbar.supervisor.vitals import Vitals, judge, stillness
+
+if TYPE_CHECKING:
+    import socket
+
+REASONS = {
+    Cause.MAX_REQUESTS: "it has served its number of requests",
+    Cause.MAX_MEMORY: "it holds more memory than it may",
+    Cause.MAX_AGE: "it has reached its age",
+    Cause.TIMEOUT: "a request timed out in it",
+    Cause.LIVENESS: "its reactor stands still",
+    Cause.REFORK: "it becomes the fork server",
+    Cause.ORDER: "it was ordered to go",
+}
+"""Why a worker is replaced, in words."""
+
+
+class RunWorker(Protocol):
+    """What runs in a worker until it is told to stop; returns the exit code."""
+
+    def __call__(
+        self,
+        config: Config,
+        listeners: "Sequence[socket.socket]",
+        slot: int,
+        report: Callable[[str], None],
+        cell: Cell | None = None,
+    ) -> int: ...
+
+
+class Crew:
+    """The workers of one master.
+
+    `config`, `listeners` and `log` are those the next worker gets: a reload replaces them. `on_ready` is called with
+    the interface the worker found, `private` gives the master's own descriptors, which no child shall hold.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        config: Config,
+        listeners: Listeners,
+        log: Log,
+        scoreboard: Scoreboard,
+        reports: Reports,
+        nursery: Nursery,
+        run_worker: RunWorker,
+        private: Callable[[], Iterable[int]],
+        on_ready: Callable[[Boot, Worker, str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.pool = pool
+        self.config = config
+        self.listeners = listeners
+        self.log = log
+        self.scoreboard = scoreboard
+        self.reports = reports
+        self.nursery = nursery
+        self._run_worker = run_worker
+        self._private = private
+        self._on_ready = on_ready
+        self._clock = clock
+        self._cells: dict[int, int] = {}
+        """Pid -> its cell on the scoreboard."""
+
+    # Decisions carried out.
+
+    def carry_out(self, action: Action) -> None:
+        """Does what was decided, and tells the pool."""
+        if isinstance(action, Fork):
+            self._fork(action)
+            return
+        worker = self.pool.find(getattr(action, "pid", 0))
+        assert worker is not None, "the pool decides about workers it has"
+        if isinstance(action, Stop):
+            self.pool.on_asked_to_stop(worker, self._clock())
+            self.signal(worker, signal.SIGTERM)
+        elif isinstance(action, Retire):
+            self.retire(worker, action.cause)
+        elif isinstance(action, Dump):
+            self.pool.on_late(worker, self._clock())
+            self.signal(worker, RAW_STACKS_SIGNAL)
+        elif isinstance(action, Kill):
+            self._kill(worker)
+
+    def retire(self, worker: Worker, cause: Cause) -> None:
+        """Has the worker replaced; nothing when that is under way."""
+        if self.pool.on_due(worker, cause):
+            level = "warning" if cause.is_urgent() else "info"
+            self.log.write(level, f"{self.name(worker)} is replaced: {REASONS[cause]}")
+
+    def signal(self, worker: Worker, number: int) -> None:
+        """A signal to a worker that is not buried yet, so that its number is still its own."""
+        os.kill(worker.pid, number)
+
+    def signal_all(self, number: int) -> None:
+        """A signal to every worker."""
+        for worker in self.pool.workers:
+            self.signal(worker, number)
+
+    def name(self, worker: Worker) -> str:
+        """As the log calls it."""
+        return f"worker {worker.slot} (pid {worker.pid})"
+
+    def cell(self, worker: Worker) -> Cell | None:
+        """Its place on the scoreboard."""
+        index = self._cells.get(worker.pid)
+        return None if index is None else self.scoreboard.cell(index)
+
+    def cell_index(self, worker: Worker) -> int | None:
+        """Where on the scoreboard that is."""
+        return self._cells.get(worker.pid)
+
+    def write_stacks(self) -> None:
+        """Has every worker write what its threads and tasks are doing."""
+        self.signal_all(STACKS_SIGNAL)
+
+    def pause(self, *, paused: bool) -> None:
+        """Has the workers stop or begin to accept."""
+        self.signal_all(PAUSE_SIGNAL if paused else RESUME_SIGNAL)
+
+    def pause_one(self, worker: Worker) -> None:
+        """Has a worker that comes while accepting is paused pause, too."""
+        self.signal(worker, PAUSE_SIGNAL)
+
+    def _fork(self, action: Fork) -> None:
+        index = self.scoreboard.claim(action.slot, action.generation)
+        try:
+            child = self._spawn(action, index)
+        except (OSError, OperatorError) as error:
+            self.scoreboard.retire(index)
+            self.pool.on_fork_failed(action.slot, self._clock())
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            self.log.error(f"cannot start worker {action.slot}: {why}")
+            return
+        self._cells[child.pid] = index
+        self.pool.on_forked(action.slot, action.generation, child.pid, self._clock())
+        self.reports.listen(child)
+        self.log.debug(f"worker {action.slot} started (pid {child.pid})")
+
+    def _spawn(self, action: Fork, index: int) -> Spawned:
+        config, cell = self.config, self.scoreboard.cell(index)
+        sockets = self.listeners.for_slot(action.slot)
+        if config.lifecycle.preload:
+            return self.nursery.spawn(action.slot, index, sockets)
+
+        def work(report: Callable[[str], None]) -> int:
+            settled = settle_as(config, config.timeouts.graceful)
+            return self._run_worker(settled, sockets, action.slot, report, cell)
+
+        role = Role(f"drawbar: worker {action.slot}", "drawbar-worker", work, config.timeouts.graceful)
+        return spawn(role, self.log, [*self._private(), *self.listeners.not_for_slot(action.slot)])
+
+    def _kill(self, worker: Worker) -> None:
+        if worker.phase is Phase.STOPPING:
+            waited = f"did not stop within {worker.deadline - worker.asked_at:g} s"
+            self.log.warning(f"{self.name(worker)} {waited}: killed")
+        self.pool.on_killed(worker)
+        self.signal(worker, signal.SIGKILL)
+
+    # Events taken in.
+
+    def on_report(self, worker: Worker, line: str) -> None:
+        """What a worker says of itself."""
+        if line.startswith(FAILED):
+            worker.failure = line.removeprefix(FAILED)
+        elif line.startswith(READY):
+            self._on_ready(self.pool.on_ready(worker, self._clock()), worker, line.removeprefix(READY).strip())
+        elif line.startswith(RECYCLE):
+            self.retire(worker, Cause(line.removeprefix(RECYCLE)))
+
+    def on_death(self, worker: Worker, status: int) -> None:
+        """Buries a worker."""
+        replaced = self.pool.is_obsolete(worker)
+        death = self.pool.on_died(worker, self._clock())
+        index = self._cells.pop(worker.pid, None)
+        if index is not None:
+            self.scoreboard.retire(index)
+        if self.pool.ending is None and (replaced or not death.expected):
+            self.scoreboard.count_restart(self._cause(worker, death).value)
+        self._tell_death(worker, death, status)
+
+    def look(self) -> None:
+        """Sees whether the workers are well."""
+        liveness_s, max_memory = self.config.timeouts.liveness, self.config.lifecycle.max_memory
+        for worker in self.pool.workers:
+            if worker.is_serving() and worker.retiring is None:
+                cause = judge(self._vitals(worker), liveness_s=liveness_s, max_memory=max_memory)
+                if cause is Cause.LIVENESS:
+                    self.signal(worker, RAW_STACKS_SIGNAL)
+                if cause is not None:
+                    self.retire(worker, cause)
+
+    def _vitals(self, worker: Worker) -> Vitals:
+        cell = self.cell(worker)
+        memory = read_rss(worker.pid) if self.config.lifecycle.max_memory else 0
+        still_s = 0.0 if cell is None else stillness(cell.leader, cell.beat_ns, time.monotonic_ns())
+        return Vitals(still_s, memory or 0)
+
+    def _cause(self, worker: Worker, death: Death) -> Cause:
+        if worker.retiring is not None:
+            return worker.retiring
+        if death.expected:
+            return Cause.RELOAD
+        return Cause.BOOT if death.phase is Phase.STARTING else Cause.CRASH
+
+    def _tell_death(self, worker: Worker, death: Death, status: int) -> None:
+        end = describe_exit(status, by_us=death.expected)
+        if death.expected:
+            self.log.debug(f"{self.name(worker)} {end}")
+            return
+        ending = self.pool.ending
+        if ending is not None and ending.operator:
+            return  # The reason is the last line of all; it is not told twice.
+        what = "could not start" if death.phase is Phase.STARTING else "died"
+        self.log.error(f"{self.name(worker)} {what}: {worker.failure or end}{self._outlook(death)}")
+
+    def _outlook(self, death: Death) -> str:
+        if death.retry_s is not None:
+            attempt = f" (attempt {death.attempts + 1})" if death.attempts > 1 else ""
+            return f"; next attempt in {death.retry_s:.1f} s{attempt}" if death.retry_s > 0 else "; replaced"
+        if not self.pool.held:
+            return ""
+        serving = any(worker.is_serving() for worker in self.pool.workers)
+        return f"; waiting for the next change{', the former worker serves on' if serving else ''}"

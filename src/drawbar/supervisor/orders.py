@@ -1,0 +1,142 @@
+"""Orders by way of the control socket: which method of the master each one is, and when it is answered.
+
+An order that takes its time (a reload, an upgrade) is answered at once, or, when the asker would rather wait, when the
+master has settled. An order that cannot be followed is refused with the reason, and nothing has changed.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from drawbar.config import OperatorError
+from drawbar.supervisor.control.desk import Command
+from drawbar.supervisor.control.messages import Kind
+from drawbar.supervisor.pool import Strategy
+from drawbar.supervisor.report_status import effective_settings, status_of
+
+if TYPE_CHECKING:
+    from drawbar.supervisor.master import Master
+
+BY: Final = "control socket"
+"""Who gave the order, for the log."""
+
+NOT_WHILE_STOPPING: Final = frozenset({"reload", "restart", "upgrade", "workers", "pause", "resume", "kill"})
+
+
+class Refused(Exception):
+    """The order makes no sense to this server; `kind` as the control API tells it."""
+
+    def __init__(self, why: str, kind: Kind) -> None:
+        super().__init__(why)
+        self.kind: Kind = kind
+
+
+class Orders:
+    """Carries out what the control desk takes in."""
+
+    def __init__(self, master: "Master") -> None:
+        self._master = master
+        self._waiting: list[Command] = []
+        """Answered when the workers are settled."""
+        self._upgrades: list[Command] = []
+        """Answered when the next master serves, or does not."""
+        self._verbs: dict[str, Callable[[Command], Mapping[str, Any] | None]] = {
+            "ping": lambda command: {},
+            "status": lambda command: status_of(master),
+            "config": lambda command: effective_settings(master),
+            "reload": lambda command: self._replace(command, None),
+            "restart": lambda command: self._replace(command, Strategy.ALL),
+            "upgrade": self._upgrade,
+            "stop": self._stop,
+            "workers": self._resize,
+            "reopen-logs": self._reopen,
+            "stacks": self._stacks,
+            "kill": self._kill,
+            "pause": lambda command: self._pause(paused=True),
+            "resume": lambda command: self._pause(paused=False),
+        }
+
+    def take(self, commands: list[Command]) -> None:
+        """Carries out what was ordered, and answers unless that comes later."""
+        for command in commands:
+            try:
+                result = self._follow(command)
+            except Refused as refused:
+                self._master.desk.refuse(command, str(refused), refused.kind)
+            except OperatorError as error:
+                self._master.tell_error(str(error))
+                self._master.desk.refuse(command, str(error), "conflict")
+            else:
+                if result is not None:
+                    self._master.desk.answer(command, result)
+
+    def on_settled(self, *, held: bool) -> None:
+        """A reload has come to its end; `held`: its workers do not start."""
+        waiting, self._waiting = self._waiting, []
+        for command in waiting:
+            if held:
+                self._master.desk.refuse(command, "the new workers do not start, the former ones serve on; see the log")
+            else:
+                self._master.desk.answer(command, status_of(self._master))
+
+    def on_upgraded(self, pid: int | None) -> None:
+        """The new master serves; None: it does not."""
+        waiting, self._upgrades = self._upgrades, []
+        for command in waiting:
+            if pid is None:
+                self._master.desk.refuse(command, "the new master does not start, this one serves on; see the log")
+            else:
+                self._master.desk.answer(command, {"pid": pid})
+
+    def _follow(self, command: Command) -> Mapping[str, Any] | None:
+        verb = self._verbs.get(command.verb)
+        if verb is None:
+            raise Refused(f"{command.verb} is nothing this server knows", "unknown")
+        if self._master.pool.ending is not None and command.verb in NOT_WHILE_STOPPING:
+            raise Refused("the server is stopping", "conflict")
+        return verb(command)
+
+    # The verbs. None: the answer comes later.
+
+    def _replace(self, command: Command, strategy: Strategy | None) -> Mapping[str, Any] | None:
+        self._master.reload(BY, strategy)
+        if command.arguments.get("wait"):
+            self._waiting.append(command)
+            return None
+        return {"generation": self._master.pool.generation}
+
+    def _upgrade(self, command: Command) -> Mapping[str, Any] | None:
+        pid = self._master.upgrade(BY)
+        if command.arguments.get("wait"):
+            self._upgrades.append(command)
+            return None
+        return {"pid": pid}
+
+    def _stop(self, command: Command) -> Mapping[str, Any]:
+        self._master.stop(BY, quick=bool(command.arguments.get("now")))
+        return {}
+
+    def _resize(self, command: Command) -> Mapping[str, Any]:
+        present = len(self._master.pool.slots)
+        count = command.arguments.get("count", present + int(command.arguments.get("change", 0)))
+        self._master.resize(BY, count)
+        return {"workers": count}
+
+    def _reopen(self, command: Command) -> Mapping[str, Any]:
+        self._master.reopen_logs(BY)
+        return {}
+
+    def _kill(self, command: Command) -> Mapping[str, Any]:
+        worker = self._master.pool.find(int(command.arguments.get("pid", 0)))
+        if worker is None:
+            pids = ", ".join(str(worker.pid) for worker in self._master.pool.workers)
+            raise Refused(f"no worker has that process id; there are {pids or 'none'}", "unknown")
+        self._master.kill(BY, worker)
+        return {"pid": worker.pid}
+
+    def _stacks(self, command: Command) -> Mapping[str, Any]:
+        self._master.write_stacks(BY)
+        return {}
+
+    def _pause(self, *, paused: bool) -> Mapping[str, Any]:
+        self._master.pause(paused=paused)
+        return {"paused": paused}

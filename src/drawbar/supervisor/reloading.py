@@ -1,0 +1,58 @@
+"""From the configuration in force to the next one: what a reload takes over, and what it cannot.
+
+Pure. A server's user, root and control socket belong to the process that has them: another value waits for the next
+process, which an upgrade or a restart brings, and is told.
+"""
+
+import os
+from typing import Any, Final
+
+import msgspec
+
+from drawbar.config import Config
+from drawbar.supervisor.pool import Timing
+
+LASTING: Final = (
+    "server.reload",
+    "server.reload_dirs",
+    "control.socket",
+    "control.metrics_bind",
+    "process.user",
+    "process.group",
+    "process.chroot",
+    "process.umask",
+    "process.daemonize",
+    "process.inetd",
+)
+"""Settings that last as long as the master."""
+
+
+def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:
+    """The next configuration, and the keys in which it stays with the present one though another value is wanted."""
+    kept = [key for key in LASTING if value(present, key) != value(wanted, key)]
+    for key in kept:
+        name, field = key.split(".")
+        section = msgspec.structs.replace(getattr(wanted, name), **{field: value(present, key)})
+        wanted = msgspec.structs.replace(wanted, **{name: section})
+    return wanted, kept
+
+
+def value(config: Config, key: str) -> Any:
+    """The value of a key such as "server.bind"."""
+    section, field = key.split(".")
+    return getattr(getattr(config, section), field)
+
+
+def worker_count(config: Config, asked: int | None) -> int:
+    """How many workers there shall be: as many as somebody asked for, or as the configuration says."""
+    return config.server.worker_count(len(os.sched_getaffinity(0))) if asked is None else asked
+
+
+def timing_of(config: Config) -> Timing:
+    """The pool's patience as the configuration has it."""
+    return Timing(
+        graceful_s=config.timeouts.graceful,
+        boot_s=config.timeouts.boot,
+        max_age_s=config.lifecycle.max_age,
+        drain_delay_s=config.lifecycle.drain_delay,
+    )

@@ -1,0 +1,89 @@
+"""What the master tells of itself when it is asked: plain data for the control process, which adds the figures."""
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from drawbar import __version__
+from drawbar.supervisor.control.backlog import backlog_of
+from drawbar.supervisor.control.status import Backlog, Listener, Record, WorkerRecord
+from drawbar.supervisor.sockets import address_of
+
+if TYPE_CHECKING:
+    from drawbar.supervisor.master import Master
+
+
+def status_of(master: "Master") -> dict[str, Any]:
+    """The master's record, as JSON has it."""
+    now = master.clock()
+    record = Record(
+        version=__version__,
+        pid=os.getpid(),
+        started=master.began_at,
+        uptime_s=round(time.time() - master.began_at, 3),
+        phase=phase_of(master),
+        target=master.config.app.target,
+        interface=master.interface or None,
+        generation=master.pool.generation,
+        listeners=_listeners(master),
+        workers=[
+            WorkerRecord(
+                slot=worker.slot,
+                pid=worker.pid,
+                generation=worker.generation,
+                phase=worker.phase.value,
+                cell=master.crew.cell_index(worker),
+                started_s_ago=round(now - worker.started_at, 3),
+                retiring=None if worker.retiring is None else worker.retiring.value,
+            )
+            for worker in master.pool.workers
+        ],
+        desired=len(master.pool.slots),
+        restarts=master.scoreboard.restarts(),
+        last_error=master.last_error or None,
+        config_file=None if master.loaded is None else master.loaded.file,
+    )
+    result: dict[str, Any] = msgspec.to_builtins(record)
+    return result
+
+
+def phase_of(master: "Master") -> str:
+    """What the server is about, in one word."""
+    pool = master.pool
+    if pool.ending is not None:
+        return "draining"
+    if master.is_upgrading:
+        return "upgrading"
+    if not pool.booted:
+        return "starting"
+    if master.paused or pool.halted:
+        return "paused"
+    return "serving" if master.is_settled else "reloading"
+
+
+def effective_settings(master: "Master") -> dict[str, Any]:
+    """Every setting in force, and where it comes from."""
+    loaded = master.loaded
+    if loaded is None:
+        return {"file": None, "settings": []}
+    return {
+        "file": loaded.file,
+        "settings": [
+            {"key": item.setting.key, "value": item.setting.show(item.value), "source": item.place or "default"}
+            for item in loaded.effective
+        ],
+    }
+
+
+def _listeners(master: "Master") -> list[Listener]:
+    """Each address once, with what waits in all of its sockets."""
+    found: dict[str, Listener] = {}
+    for listener in master.listeners.sockets:
+        address, queue = address_of(listener), backlog_of(listener)
+        known = found.setdefault(address, Listener(address))
+        if queue is not None:
+            before = known.backlog or Backlog(0, 0)
+            known.backlog = Backlog(before.waiting + queue.waiting, before.limit + queue.limit)
+    return list(found.values())

@@ -1,0 +1,128 @@
+"""A new master beside the old one: the program is started anew, with the listeners the old one has.
+
+Interpreter, Drawbar, libraries and configuration are all read afresh by the new process, and nothing of the old one is
+given up before the new one serves: until then a failed upgrade is one line in the log. What passes from one to the
+other stands in `Inheritance`, written into the environment as JSON; descriptors keep their numbers.
+
+The process 1 of a container cannot leave without ending the container: it stays as the new master's parent, passes
+signals on, and ends when that one does (`stand_by`).
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, MutableMapping
+from typing import Final, NamedTuple, Self
+
+import msgspec
+
+from drawbar.supervisor.notify import hand_on
+from drawbar.supervisor.signals import REQUESTS, Request, block_signals, reset_signals, restore_signals
+
+VARIABLE: Final = "_DRAWBAR_INHERIT"
+READY: Final = b"ready"
+
+EXIT_NO_PROGRAM: Final = 127
+"""As a shell has it for a program that cannot be run."""
+
+
+class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
+    """What an old master leaves to the new one. Descriptors are open in the new process under the same numbers."""
+
+    master: int
+    """Process id of the old one."""
+    ready: int
+    """Where to say that the new one serves."""
+    scoreboard: int
+    listeners: str
+    """As Handover.to_text() gives it."""
+    doors: dict[str, int]
+    """As Desk.handover() gives it."""
+    workers: int | None = None
+    """How many there are, when somebody said another number than the configuration."""
+
+    @classmethod
+    def take(cls, environ: MutableMapping[str, str]) -> Self | None:
+        """What was left to this process, taken out of its environment, so that it is no application's."""
+        text = environ.pop(VARIABLE, "")
+        if not text:
+            return None
+        inherited = msgspec.json.decode(text, type=cls)
+        for descriptor in (inherited.ready, inherited.scoreboard):
+            os.set_inheritable(descriptor, False)
+        return inherited
+
+    def tell_ready(self) -> None:
+        """To the old master: its place is taken. That it has gone meanwhile is no matter."""
+        with contextlib.suppress(OSError):
+            os.write(self.ready, READY)
+
+
+class Successor(NamedTuple):
+    """A new master that was started, and where it says that it serves."""
+
+    pid: int
+    ready: int
+
+
+def start_successor(
+    inheritance: Callable[[int], Inheritance], descriptors: list[int], before_exec: Callable[[], None]
+) -> Successor:
+    """Runs the program of this process again, with these descriptors open.
+
+    `inheritance` is asked with the descriptor to say "ready" on. Raises OSError when the system gives no process.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    mask = block_signals()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            reset_signals()
+            restore_signals(mask)
+            _become(inheritance(writer), [*descriptors, writer], before_exec)
+    except OSError:
+        os.close(reader)
+        raise
+    finally:
+        restore_signals(mask)
+        os.close(writer)
+    os.set_blocking(reader, False)
+    return Successor(pid, reader)
+
+
+def _become(inheritance: Inheritance, descriptors: list[int], before_exec: Callable[[], None]) -> None:
+    """In the child: the exec. Never returns."""
+    try:
+        before_exec()
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        environ = dict(os.environ)
+        environ[VARIABLE] = msgspec.json.encode(inheritance).decode()
+        hand_on(environ, os.getpid())
+        # As it was started, not as it is: another interpreter may have taken the place of this one.
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
+    except BaseException as error:
+        print(f"drawbar: cannot start the new master: {error}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(EXIT_NO_PROGRAM)
+
+
+def stand_by(pid: int) -> int:
+    """As process 1, when everything is the new master's: passes signals on to it, and ends with its exit code."""
+    wanted = [number for number, request in REQUESTS.items() if request is not Request.REAP]
+    signal.pthread_sigmask(signal.SIG_BLOCK, [*wanted, signal.SIGCHLD])
+    while True:
+        number = signal.sigwait([*wanted, signal.SIGCHLD])
+        if number != signal.SIGCHLD:
+            os.kill(pid, number)
+            continue
+        while True:
+            try:
+                dead, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 0
+            if dead == pid:
+                return os.waitstatus_to_exitcode(status) % 256
+            if dead == 0:
+                break

@@ -1,0 +1,145 @@
+"""A running server asked and told: `drawbar ctl`, its API and its metrics, with real workers behind them."""
+
+import http.client
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import Connect
+from tests.server.conftest import Fifo
+from tests.support.desk import Answer, UnixConnection, ask
+from tests.support.server import PATIENCE_S, ROOT, Server, Servers
+
+SITES = Path(__file__).parent / "sites"
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+class Controlled:
+    """A server and its control socket."""
+
+    def __init__(self, servers: Servers, directory: Path, *options: str, target: str = "plain:app") -> None:
+        self.path = str(directory / "control.sock")
+        self.server: Server = servers(target, "--control-socket", self.path, *options, chdir=SITES)
+
+    def ask(self, method: str, target: str, body: Any = None) -> Answer:
+        return ask(UnixConnection(self.path), method, target, body)
+
+    def status(self) -> Any:
+        return self.ask("GET", "/status").json
+
+    def ctl(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "drawbar", "ctl", "--control", self.path, *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample by its name and labels, as the text has them."""
+        text = self.ask("GET", "/metrics").text
+        assert list(text_string_to_metric_families(text))
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+
+def test_status_of_workers(server: Servers, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path, "--workers", "2")
+    status = controlled.status()
+    assert status["pid"] == controlled.server.process.pid
+    assert status["target"] == "plain:app"
+    assert status["ready"] is True
+    assert status["desired"] == 2
+    assert status["listeners"][0]["address"] == controlled.server.url
+    assert status["listeners"][0]["backlog"] == {"waiting": 0, "limit": 2048}
+    for worker in status["workers"]:
+        assert Path(f"/proc/{worker['pid']}/comm").read_text() == "drawbar-worker\n"
+        assert worker["memory"]["rss"] > worker["memory"]["pss"] > 0
+
+
+def test_ctl_changes_the_number_of_workers(server: Servers, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path)
+    assert controlled.ctl("workers", "+1").returncode == 0
+    controlled.server.log.wait_for("worker 2 is ready")
+    assert controlled.status()["desired"] == 2
+    assert len(controlled.status()["workers"]) == 2
+    done = controlled.ctl("workers", "0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "one worker is the least" in done.stderr
+
+
+def test_a_reload_that_fails_says_so_and_changes_nothing(server: Servers, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text((SITES / "plain.py").read_text())
+    path = str(tmp_path / "control.sock")
+    running = server("app:app", "--control-socket", path, chdir=tmp_path)
+    (tmp_path / "app.py").write_text("raise RuntimeError('half written')\n")
+    command = [sys.executable, "-m", "drawbar", "ctl", "--control", path, "reload"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert done.stderr.startswith("drawbar: error: the new workers do not start")
+    assert ask(UnixConnection(path), "GET", "/readyz").status == 200
+    assert ask(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE_S), "GET", "/").text == "ok"
+
+
+def test_kill_and_the_cause_that_is_counted(server: Servers, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path)
+    pid = controlled.status()["workers"][0]["pid"]
+    process = os.pidfd_open(pid)
+    assert controlled.ctl("kill", str(pid)).stdout == f"worker {pid} is to go\n"
+    assert select.select([process], [], [], PATIENCE_S)[0]
+    os.close(process)
+    (worker,) = controlled.status()["workers"]
+    assert worker["pid"] != pid
+    assert worker["phase"] == "ready"
+    restarts = {name: value for name, value in controlled.metrics().items() if "restarts" in name and value}
+    assert sum(restarts.values()) == 1
+
+
+def test_pause_fails_readiness_and_resume_mends_it(server: Servers, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path)
+    assert controlled.ctl("pause").stdout == "paused\n"
+    answer = controlled.ask("GET", "/readyz")
+    assert (answer.status, answer.json["detail"]) == (503, "the server is paused")
+    assert controlled.ctl("resume").stdout == "resumed\n"
+    assert controlled.ask("GET", "/readyz").status == 200
+
+
+def test_readiness_fails_first_when_the_server_stops(
+    server: Servers, connect: Connect, tmp_path: Path, fifo: Fifo
+) -> None:
+    controlled = Controlled(server, tmp_path)
+    client = connect(controlled.server)
+    client.send(b"GET /hold%s HTTP/1.1\r\nHost: test\r\n\r\n" % str(fifo.path).encode())
+    controlled.server.log.wait_for("^holding")
+    stopping = threading.Thread(target=controlled.ctl, args=("stop",))
+    stopping.start()
+    controlled.server.log.wait_for("stopping")
+    assert controlled.ask("GET", "/readyz").json["detail"] == "the server is draining"
+    assert controlled.ask("GET", "/livez").status == 200
+    refused = controlled.ask("POST", "/reload")
+    assert (refused.status, refused.json["detail"]) == (409, "the server is stopping")
+    fifo.release()
+    assert client.response().status == 200
+    stopping.join()
+    assert controlled.server.wait() == 0
+    assert not os.path.exists(controlled.path)
+
+
+@pytest.mark.parametrize("verb", [["logs", "reopen"], ["stacks"], ["restart"], ["config", "--json"]])
+def test_the_other_verbs(server: Servers, tmp_path: Path, verb: list[str]) -> None:
+    controlled = Controlled(server, tmp_path)
+    done = controlled.ctl(*verb)
+    assert (done.returncode, done.stderr) == (0, "")
+    if verb[0] == "config":
+        settings = {item["key"]: item for item in json.loads(done.stdout)["settings"]}
+        assert settings["control.socket"] == {
+            "key": "control.socket",
+            "value": controlled.path,
+            "source": "--control-socket",
+        }
+    if verb[0] == "stacks":
+        controlled.server.log.wait_for("stacks of 1 worker")
