@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from drawbar.net.inspect import EntryProbe, observe_latency
 from drawbar.net.scoreboard import Cell, CollectionTimer, Scoreboard
 
 
@@ -328,3 +329,95 @@ def test_a_collector_that_was_at_work_already_is_not_timed() -> None:
     cell = Cell()
     CollectionTimer(cell)("stop", {"generation": 0})
     assert cell.counters().collections == (0, 0, 0)
+
+
+# -- entries
+
+
+def states(cell: Cell) -> list[str]:
+    return [request.state for request in cell.in_flight()]
+
+
+def test_an_entry_says_what_becomes_of_its_request() -> None:
+    cell = Cell()
+    entry = EntryProbe(cell)
+    assert states(cell) == ["running"]
+    assert entry.answer()
+    assert states(cell) == ["answering"]
+    # As often as somebody asks: it has not timed out.
+    assert entry.answer()
+    entry.free()
+    assert states(cell) == []
+
+
+def test_of_answer_and_timeout_one_wins() -> None:
+    cell = Cell()
+    answered, late = EntryProbe(cell), EntryProbe(cell)
+    before = answered.word
+    assert answered.answer()
+    assert not answered.time_out(before)
+    assert late.time_out(late.word)
+    assert not late.answer()
+    assert not late.hold()
+    assert states(cell) == ["answering", "timed out"]
+    counters = cell.counters()
+    assert (counters.timed_out, counters.requests) == (1, (0, 0, 0, 0, 0, 1))
+
+
+def test_a_held_request_is_told_apart_by_its_word() -> None:
+    cell = Cell()
+    entry = EntryProbe(cell)
+    free_to_answer = entry.word
+    assert entry.hold()
+    assert entry.word != free_to_answer
+    assert not entry.time_out(free_to_answer)
+    entry.unhold()
+    assert entry.word == free_to_answer
+    assert EntryProbe(cell, held=True).word & 0xFF == 2
+
+
+def test_a_timeout_never_hits_the_next_request_with_that_entry() -> None:
+    cell = Cell()
+    first = EntryProbe(cell)
+    seen = first.word
+    first.free()
+    second = EntryProbe(cell)
+    assert not second.time_out(seen)
+    assert states(cell) == ["running"]
+
+
+def test_past_the_last_entry_requests_are_not_listed_and_nothing_else_changes() -> None:
+    cell = Cell()
+    probes = [EntryProbe(cell) for _ in range(4_096)]
+    assert all(probe.listed for probe in probes)
+    over = EntryProbe(cell)
+    assert not over.listed
+    assert over.hold()
+    over.unhold()
+    assert over.answer()
+    assert len(cell.in_flight()) == 4_096
+    probes[7].free()
+    assert EntryProbe(cell).listed
+
+
+def test_an_entry_of_another_cell_is_not_freed() -> None:
+    board = Scoreboard.create(1)
+    cell = board.cell(board.claim(0, 1))
+    entry = EntryProbe(cell)
+    cell.disown()
+    entry.free()
+    assert states(board.cells()[0]) == ["running"]
+    board.close()
+
+
+@pytest.mark.parametrize(
+    ("ns", "bucket"),
+    [(0, 0), (100_000, 0), (100_001, 1), (1_000_000, 3), (60_000_000_000, 17), (60_000_000_001, 18), (10**15, 18)],
+)
+def test_an_observation_falls_into_the_first_bucket_that_holds_it(ns: int, bucket: int) -> None:
+    cell = Cell()
+    observe_latency(cell, ns)
+    latency = cell.counters().latency
+    assert latency.buckets.index(1) == bucket
+    assert latency.observations == 1
+    assert latency.sum_s == ns / 1e9

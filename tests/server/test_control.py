@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -59,6 +60,56 @@ def test_status_of_workers(server: Servers, tmp_path: Path) -> None:
     for worker in status["workers"]:
         assert Path(f"/proc/{worker['pid']}/comm").read_text() == "drawbar-worker\n"
         assert worker["memory"]["rss"] > worker["memory"]["pss"] > 0
+
+
+def test_what_workers_do_is_counted_and_outlives_them(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path)
+    for _ in range(3):
+        assert connect(controlled.server).request(GET).status == 200
+    assert connect(controlled.server).request(b"GET / HTTP/1.1\r\n\r\n").status == 400
+    before = controlled.metrics()
+    assert before['drawbar_requests_total{status="2xx"}'] == 3
+    assert before['drawbar_requests_total{status="4xx"}'] == 1
+    assert before["drawbar_connections_accepted_total"] == 4
+    assert before["drawbar_request_duration_seconds_count"] >= 3
+    assert before["drawbar_received_bytes_total"] >= 3 * len(GET)
+    assert controlled.status()["workers"][0]["requests"] >= 3
+    assert controlled.ctl("reload").returncode == 0
+    after = controlled.metrics()
+    assert after["drawbar_generation"] == 2
+    assert after['drawbar_worker_restarts_total{cause="reload"}'] == 1
+    assert after.keys() == before.keys()
+    for name, value in before.items():
+        if "_total" in name or "_bucket" in name or "_count" in name:
+            assert after[name] >= value, name
+    assert connect(controlled.server).request(GET).status == 200
+    assert controlled.metrics()['drawbar_requests_total{status="2xx"}'] == 4
+
+
+def test_a_request_in_flight_is_shown_with_its_target(
+    server: Servers, connect: Connect, tmp_path: Path, fifo: Fifo
+) -> None:
+    controlled = Controlled(server, tmp_path)
+    client = connect(controlled.server)
+    client.send(b"GET /hold%s HTTP/1.1\r\nHost: test\r\n\r\n" % str(fifo.path).encode())
+    controlled.server.log.wait_for("^holding")
+    (worker,) = controlled.status()["workers"]
+    assert worker["busy"] == 1
+    assert worker["connections"] == 1
+    (running,) = worker["in_flight"]
+    assert running["request"].startswith("GET /hold/")
+    assert running["called"] is True
+    assert running["peer"].startswith("127.0.0.1:")
+    assert running["seconds"] > 0
+    assert controlled.metrics()["drawbar_requests_running"] == 1
+    top = [sys.executable, "-m", "drawbar", "top", "--control", controlled.path, "--count", "1"]
+    shown = subprocess.run(top, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+    assert "GET /hold/" in shown
+    # Probes are answered beside it, and need no worker.
+    assert controlled.ask("GET", "/readyz").status == 200
+    fifo.release()
+    assert client.response().status == 200
+    assert controlled.status()["workers"][0]["in_flight"] == []
 
 
 def test_ctl_changes_the_number_of_workers(server: Servers, tmp_path: Path) -> None:
@@ -125,6 +176,24 @@ def test_readiness_fails_first_when_the_server_stops(
     fifo.release()
     assert client.response().status == 200
     stopping.join()
+    assert controlled.server.wait() == 0
+    assert not os.path.exists(controlled.path)
+
+
+def test_an_upgrade_keeps_socket_addresses_and_figures(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path, "--metrics-bind", "127.0.0.1:0")
+    assert connect(controlled.server).request(GET).status == 200
+    old = controlled.status()["pid"]
+    done = controlled.ctl("upgrade")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert controlled.server.process.wait(PATIENCE_S) == 0
+    status = controlled.status()
+    try:
+        assert status["pid"] != old
+        assert connect(controlled.server).request(GET).status == 200
+        assert controlled.metrics()['drawbar_requests_total{status="2xx"}'] == 2
+    finally:
+        os.kill(status["pid"], signal.SIGTERM)
     assert controlled.server.wait() == 0
     assert not os.path.exists(controlled.path)
 

@@ -2,7 +2,9 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.policy cimport Policy
-from drawbar.net.reactor cimport Turn
+from drawbar.net.addresses cimport Sockaddr
+from drawbar.net.reactor cimport Reactor, Turn
+from drawbar.net.scoreboard cimport Entry
 from drawbar.wire.head cimport Head
 
 cdef enum Response:             # life of a response, in order
@@ -50,6 +52,8 @@ cdef class Exchange:
     cdef const char* base       # the head's first byte
     cdef void* owned            # the copy own_head() made
     cdef readonly BodyStore body        # None: the request has none
+    cdef Reactor reactor
+    cdef Entry* entry           # where this request is listed while it is in flight; NULL: nowhere
     cdef Job job
     cdef uint8_t response
     cdef uint8_t method_id      # of the request, as in its head; these three outlive it
@@ -63,10 +67,20 @@ cdef class Exchange:
     cdef uint16_t status
     cdef int64_t declared       # Content-Length of the response, -1 while unknown
     cdef int64_t written        # body bytes of the response so far
-    cdef uint64_t accepted_ns   # timeline, monotonic; 0: not stamped
+    cdef bint in_flight         # handed over, and either not answered or its app still runs
+    cdef bint calling           # its app runs
+    cdef bint direct            # the frame that took the request off its connection waits for it
+    cdef uint64_t accepted_ns   # timeline, monotonic: its head was here; 0: not stamped
+    cdef uint64_t ready_ns      # all was here that its app is called with
     cdef uint64_t called_ns
-    cdef uint64_t first_byte_ns
     cdef uint64_t done_ns
+
+    # -- figures: what becomes of a request, told by those who know. Without `reactor` nobody counts.
+    cdef void handed(self, int fd, const Sockaddr* peer, bint held) noexcept    # its handler gets it now
+    cdef void called(self) noexcept         # by a gateway, on the thread that is about to call the app
+    cdef void returned(self) noexcept       # by a gateway: the app runs no more, and the job is over
+    cdef void answered(self) noexcept       # the response is done; `done_ns` is now
+    cdef void _release(self) noexcept
 
     # -- request
     cdef int own_head(self) except -1

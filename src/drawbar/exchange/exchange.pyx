@@ -13,11 +13,19 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-from drawbar.net.reactor cimport Turn
+from drawbar.net.addresses cimport Sockaddr
+from drawbar.net.reactor cimport Reactor, Turn
+from drawbar.net.scoreboard cimport (
+    CellPage, COUNTING, ENTRY_HTTP, ENTRY_TIMED_OUT, Entry, LEADER_CALLS, TEXT_BYTES, entry_free, entry_new,
+    entry_publish, entry_state, observe)
 from drawbar.wire.head cimport Field, Head, MAX_FIELDS
 from drawbar.wire.tables cimport same_name
 
 from drawbar.exchange.forwarded import Client
+
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident()
 
 
 cdef uint64_t now_ns() noexcept nogil:
@@ -47,7 +55,7 @@ cdef class Job:
             exchange.abort()
         if exchange.body is not None:
             exchange.body.close_file()
-        exchange.job = None
+        exchange.returned()
         return 0
 
     cdef int failed(self, object error) except -1:
@@ -91,8 +99,95 @@ cdef class Exchange:
     """One request and its response in flight."""
 
     def __dealloc__(self):
+        if self.in_flight and self.reactor is not None:
+            # Its handler broke before there was an answer or a call.
+            self._release()
         if self.owned is not NULL:
             free(self.owned)
+
+    # -- figures
+
+    cdef void handed(self, int fd, const Sockaddr* peer, bint held) noexcept:
+        cdef Reactor reactor = self.reactor
+        cdef Head* head = self.head
+        cdef Entry* entry
+        cdef uint32_t size
+        if not COUNTING:
+            return
+        self.ready_ns = reactor.turn_ns
+        self.in_flight = True
+        self.direct = True
+        reactor.page.in_flight += 1
+        entry = entry_new(reactor.page)
+        self.entry = entry
+        if entry is NULL:
+            return
+        entry.started_ns = self.ready_ns
+        entry.called_ns = 0
+        entry.thread = 0
+        entry.fd = fd
+        entry.kind = ENTRY_HTTP
+        entry.ip_family = peer.family
+        entry.port = peer.port
+        memcpy(entry.ip, peer.ip, sizeof(peer.ip))
+        # One space stands between them (RFC 9112 section 3).
+        size = min(head.target + head.target_size - head.method, <uint32_t>TEXT_BYTES)
+        memcpy(entry.text, self.base + head.method, size)
+        entry.text_size = <uint8_t>size
+        entry_publish(reactor.page, entry, held)
+
+    cdef void called(self) noexcept:
+        cdef Reactor reactor = self.reactor
+        cdef CellPage* page
+        if not COUNTING or not self.in_flight:
+            return
+        page = reactor.page
+        if not self.direct:
+            # It has waited. Else the clock was read when the turn began, or when the call before ended.
+            reactor.stamp()
+        elif not reactor.nested:
+            page.leader = LEADER_CALLS
+        self.called_ns = reactor.now_ns
+        self.calling = True
+        page.busy += 1
+        observe(&page.tally.queued, self.called_ns - self.ready_ns)
+        if self.entry is not NULL:
+            self.entry.thread = PyThread_get_thread_ident()
+            self.entry.called_ns = self.called_ns
+
+    cdef void returned(self) noexcept:
+        self.job = None
+        if self.calling:
+            self.calling = False
+            self.reactor.page.busy -= 1
+        if self.in_flight and self.response >= RESPONSE_DONE:
+            self._release()
+
+    cdef void answered(self) noexcept:
+        cdef CellPage* page
+        if not COUNTING or self.reactor is None:
+            return
+        page = self.reactor.page
+        # One that timed out was counted by whoever called it off.
+        # One whose connection another protocol took over was counted then, and how long it lasts is no latency.
+        if self.status != 101 and (self.entry is NULL or entry_state(self.entry) != ENTRY_TIMED_OUT):
+            # RFC 9110 section 15: what is above 599 counts as a server's error.
+            page.tally.requests[min(self.status // 100, 5)] += 1
+            if self.in_flight:
+                observe(&page.tally.latency, self.done_ns - self.ready_ns)
+        if self.job is None:
+            self._release()
+
+    cdef void _release(self) noexcept:
+        """No longer in flight."""
+        cdef CellPage* page = self.reactor.page
+        if not self.in_flight:
+            return
+        self.in_flight = False
+        page.in_flight -= 1
+        if self.entry is not NULL:
+            entry_free(page, self.entry)
+            self.entry = NULL
 
     cdef int own_head(self) except -1:
         """Copies the head out of the connection's buffer. Idempotent; nothing once the response has ended."""

@@ -14,13 +14,14 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
-from drawbar.exchange.exchange cimport RESPONSE_DONE, now_ns
+from drawbar.exchange.exchange cimport RESPONSE_DONE
 from drawbar.exchange.http1_end cimport (
     DISCARD_BYTES, H1_BODY, H1_CLOSING, H1_DISCARD, H1_HEAD, H1_RAW, H1_RUN, Http1Ending, Http1Site)
 from drawbar.exchange.http1_response cimport Http1Exchange
 from drawbar.exchange.policy cimport Policy
 from drawbar.net.connection cimport Connection
 from drawbar.net.reactor cimport Reactor, SCRATCH_BYTES, TURN_KEPT, TURN_LOST, Turn
+from drawbar.net.scoreboard cimport LEADER_MOVES
 from drawbar.wire.body cimport BODY_DATA, BODY_END, BODY_NEED, BODY_NONE, BodyEvent, body_next, body_of_request
 from drawbar.wire.head cimport (
     FLAG_EXPECT_CONTINUE, FLAG_KEEP_ALIVE, Field, HEAD_DONE, HEAD_REFUSED, Head, MAX_FIELDS, Progress, head_reset,
@@ -159,9 +160,12 @@ cdef class Http1Connection(Http1Ending):
                     break
                 exchange = self.exchange
                 self._set_aside(data, size)
+                exchange.handed(self.fd, &self.peer, self.output.head is not NULL)
                 turn = self.site.handler.handle(exchange)
                 if turn == TURN_LOST:
                     return TURN_LOST
+                exchange.direct = False
+                self.reactor.page.leader = LEADER_MOVES
                 if self.exchange is exchange:
                     # Its app runs on: what comes next must not overwrite what it was asked.
                     exchange.own_head()
@@ -240,6 +244,7 @@ cdef class Http1Connection(Http1Ending):
         cdef int refused
         exchange.policy = policy
         exchange.log_files = policy.log_files
+        exchange.reactor = self.reactor
         exchange.link = self
         exchange.head = head
         exchange.base = data
@@ -247,8 +252,7 @@ cdef class Http1Connection(Http1Ending):
         exchange.minor = head.minor
         exchange.flags = head.flags
         exchange.declared = -1
-        if policy.on_complete is not None:
-            exchange.accepted_ns = now_ns()
+        exchange.accepted_ns = self.reactor.turn_ns
         self.requests += 1
         exchange.keep_open = head.flags & FLAG_KEEP_ALIVE and (
             policy.keepalive_requests == 0 or self.requests < policy.keepalive_requests)

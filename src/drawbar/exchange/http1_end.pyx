@@ -11,12 +11,13 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from drawbar.exchange.body cimport BodyStore
-from drawbar.exchange.exchange cimport Handler, RESPONSE_ABORTED, RESPONSE_DONE, now_ns
+from drawbar.exchange.exchange cimport Handler, RESPONSE_ABORTED, RESPONSE_DONE
 from drawbar.exchange.http1_response cimport Http1Exchange, Http1Link
 from drawbar.exchange.policy cimport Policy
 from drawbar.net.listener cimport Connector
 from drawbar.net.output cimport output_bytes
 from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES
+from drawbar.net.scoreboard cimport COUNTING
 from drawbar.wire.body cimport BODY_LENGTH
 from drawbar.wire.head cimport FLAG_KEEP_ALIVE, Field
 from drawbar.wire.tables cimport KNOWN_FORWARDED, KNOWN_X_FORWARDED_FOR, reason_phrase
@@ -98,8 +99,10 @@ cdef class Http1Ending(Http1Link):
         cdef Http1Exchange exchange = self.exchange
         cdef BodyStore body = exchange.body
         exchange.head = exchange.head if exchange.owned is not NULL else NULL
+        self.reactor.stamp()
+        exchange.done_ns = self.reactor.now_ns
+        exchange.answered()
         if self.site.policy.on_complete is not None:
-            exchange.done_ns = now_ns()
             exchange.gone = exchange.gone or exchange.response == RESPONSE_ABORTED
             try:
                 self.site.policy.on_complete(exchange)
@@ -237,6 +240,7 @@ cdef class Http1Ending(Http1Link):
         # First of all: the next leader reads where the head lies.
         if self.exchange is not None:
             self.exchange.own_head()
+            self.exchange.direct = False
         # The frame that took the request is stuck in its call, perhaps in what the app does after its answer: the
         # connection goes on without it.
         self.processing = False
@@ -292,6 +296,9 @@ cdef class Http1Ending(Http1Link):
     cdef int _refuse(self, int status, const char* why, bytes offending) except -1:
         """Answers a request no app will see, and closes: where its end lies is in doubt."""
         cdef bytes body, head
+        if COUNTING:
+            self.reactor.page.tally.requests[status // 100] += 1
+            self.reactor.page.tally.refused += 1
         if self.site.policy.on_refused is not None:
             # One line and no other of that request: any file will do.
             self.site.policy.on_refused(self.peer_name(), status, why.decode(), offending, None)

@@ -19,6 +19,7 @@ from drawbar.net.addresses cimport host_name
 from drawbar.net.output cimport (
     Item, POOL_BLOCKS, Pool, item_free, item_new, output_block, output_bytes, output_file, output_spill)
 from drawbar.net.connection cimport Connection
+from drawbar.net.scoreboard cimport COUNTING, ENTRY_RAW
 from drawbar.wire.head cimport FLAG_TRAILERS
 from drawbar.wire.tables cimport (
     KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_DATE, KNOWN_KEEP_ALIVE, KNOWN_NONE, KNOWN_PROXY_CONNECTION,
@@ -204,6 +205,7 @@ cdef class Http1Exchange(Exchange):
             item_free(&self.link.reactor.pool, self.staged)
             self.staged = NULL
             self.response = RESPONSE_NONE
+            self.status = 0
             self.has_date = self.has_server = False
         return 0
 
@@ -494,6 +496,11 @@ cdef class Http1Exchange(Exchange):
         self.raw = True
         self.replace()
         self.status = 101
+        if COUNTING:
+            # Now, and not in the hours when it ends.
+            self.reactor.page.tally.requests[1] += 1
+            if self.entry is not NULL:
+                self.entry.kind = ENTRY_RAW
         return self.link.start_raw(self)
 
     cdef int read_raw(self, bint reading) except -1:

@@ -236,11 +236,11 @@ cdef class ThreadsExecutor(Executor):
         thread = _Thread()
         thread.coming = True
         self.starting += 1
-        self.threads += 1
+        self._count(1)
         try:
             threading.Thread(target=self._follow, args=(thread,), name=f"drawbar-{self.threads}", daemon=True).start()
         except Exception as error:
-            self.threads -= 1
+            self._count(-1)
             self.starting -= 1
             self.spawn_after_ns = now_ns() + <uint64_t>SPAWN_RETRY_NS
             self.reactor.report(error)
@@ -257,13 +257,19 @@ cdef class ThreadsExecutor(Executor):
             self._staff(True)
         return 0
 
+    cdef int _count(self, int change) except -1:
+        """One thread more, or less."""
+        self.threads += change
+        self.reactor.page.threads = self.threads
+        return 0
+
     # -- roles
 
     def run(self):
         """Takes roles on the calling thread until the reactor is stopped."""
-        self.threads += 1
+        self._count(1)
         self._roles(_Thread(), False)
-        self.threads -= 1
+        self._count(-1)
         self._wake_all()
 
     def _follow(self, _Thread thread):
@@ -275,7 +281,7 @@ cdef class ThreadsExecutor(Executor):
             except BaseException as error:
                 # It may have led, and the others sleep: somebody must go on.
                 self.reactor.report(error)
-        self.threads -= 1
+        self._count(-1)
 
     cdef int _roles(self, _Thread thread, bint may_end) except -1:
         cdef Lane lane

@@ -246,6 +246,7 @@ cdef class AsgiCall(Job):
         return self._run()
 
     async def _run(self):
+        self.exchange.called()
         try:
             await self.handler.app(self.scope, self.receive, self.send)
         except BaseException as error:
@@ -473,7 +474,7 @@ cdef class AsgiCall(Job):
         elif error is not None and not isinstance(error, ClientDisconnected) and not self.answered:
             self._report(error)
         self._wake()
-        exchange.job = None
+        exchange.returned()
         self.scope = None
         return 0
 
@@ -511,6 +512,7 @@ cdef class Upgrade(Job):
     """
 
     cdef object coroutine(self):
+        self.exchange.called()
         return self.handler.websocket(self.handler.app, self.scope, self)
 
     cdef int data_received(self, bytes data) except -1:
@@ -602,5 +604,5 @@ cdef class Upgrade(Job):
     def finished(self):
         """The coroutine is at its end: lets go of the exchange, and of the connection if it still has it."""
         self.exchange.abort()
-        self.exchange.job = None
+        self.exchange.returned()
         self.on_data = self.on_drained = self.on_disconnected = self.on_draining = None

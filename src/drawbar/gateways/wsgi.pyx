@@ -337,6 +337,7 @@ cdef class WsgiCall(Job):
     cdef int run(self) except -1:
         """Calls the app and sends what it returns. Raises nothing of the app's."""
         cdef object result = None
+        self.exchange.called()
         try:
             try:
                 result = self.handler.app(self.environ, self)
@@ -347,6 +348,8 @@ cdef class WsgiCall(Job):
                 if result is not None and not PyBytes_CheckExact(result) and type(result) is not list and (
                         hasattr(result, "close")):
                     result.close()
+                    # Code of the app ran after the answer: the next call in this turn begins now.
+                    self.exchange.reactor.stamp()
             except BaseException as error:
                 self.failed(error)
         finally:
@@ -355,7 +358,7 @@ cdef class WsgiCall(Job):
                 self.exchange.abort()
             if self.exchange.body is not None:
                 self.exchange.body.close_file()
-            self.exchange.job = None
+            self.exchange.returned()
             self.environ = None
         return 0
 

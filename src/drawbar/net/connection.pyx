@@ -11,6 +11,7 @@ from drawbar.net.addresses cimport host_name
 from drawbar.net.output cimport FLUSH_BLOCKED, FLUSH_BROKEN, FLUSH_DONE, Flushed, output_clear, output_flush
 from drawbar.net.reactor cimport (
     EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Reactor, Source, TURN_KEPT, Turn)
+from drawbar.net.scoreboard cimport COUNTING
 from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
 
 
@@ -106,6 +107,8 @@ cdef class Connection(Source):
         while True:
             n = recv(self.fd, into, room, MSG_DONTWAIT)
             if n >= 0:
+                if COUNTING:
+                    self.reactor.page.tally.bytes_in += <size_t>n
                 return n
             if errno == EINTR:
                 continue
@@ -152,6 +155,9 @@ cdef class Connection(Source):
         if self.blocked:
             return FLUSH_BLOCKED
         done = output_flush(&self.output, &self.reactor.pool, self.fd)
+        if COUNTING:
+            self.reactor.page.tally.bytes_out += self.output.sent
+            self.output.sent = 0
         if done == FLUSH_DONE:
             if self.interest & <uint32_t>EPOLLOUT:
                 self._arm(self.interest & <uint32_t>EPOLLIN, False)

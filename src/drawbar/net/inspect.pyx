@@ -4,12 +4,15 @@
 Nothing that serves imports this. A probe adds no behaviour of its own: it calls the function under test and shows what
 came of it.
 """
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from drawbar.net.output cimport output_bytes, output_file, output_spill
 from drawbar.net.connection cimport Connection
 from drawbar.net.listener cimport Connector
 from drawbar.net.reactor cimport EPOLLIN, EPOLLOUT, Reactor, TURN_KEPT, Turn
+from drawbar.net.scoreboard cimport (
+    Cell, Entry, atomic_load, entry_answer, entry_free, entry_hold, entry_new, entry_publish, entry_time_out,
+    entry_unhold, observe)
 from drawbar.net.timers cimport Timer, Wheel, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set
 
 # Raw names of what tests compare with.
@@ -57,6 +60,53 @@ cdef class WheelProbe:
     def next(self):
         """wheel_next()"""
         return wheel_next(&self.wheel)
+
+
+cdef class EntryProbe:
+    """A request in flight, or one that found no entry (`listed`), without a connection."""
+    cdef Cell cell
+    cdef Entry* entry
+
+    def __init__(self, Cell cell, bint held=False):
+        self.cell = cell
+        self.entry = entry_new(cell.page)
+        if self.entry is not NULL:
+            self.entry.text_size = 0
+            self.entry.ip_family = 0
+            entry_publish(cell.page, self.entry, held)
+
+    @property
+    def listed(self):
+        return self.entry is not NULL
+
+    @property
+    def word(self):
+        return atomic_load(&self.entry.word)
+
+    def hold(self):
+        """entry_hold()"""
+        return entry_hold(self.entry)
+
+    def unhold(self):
+        """entry_unhold()"""
+        entry_unhold(self.entry)
+
+    def answer(self):
+        """entry_answer()"""
+        return entry_answer(self.entry)
+
+    def time_out(self, uint64_t word):
+        """entry_time_out()"""
+        return entry_time_out(self.cell.page, self.entry, word)
+
+    def free(self):
+        """entry_free()"""
+        entry_free(self.cell.page, self.entry)
+
+
+def observe_latency(Cell cell, uint64_t ns):
+    """observe()"""
+    observe(&cell.page.tally.latency, ns)
 
 
 def connections(Reactor reactor):

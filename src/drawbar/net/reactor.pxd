@@ -3,6 +3,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from drawbar.net.addresses cimport HostNames
 from drawbar.net.output cimport Pool
+from drawbar.net.scoreboard cimport Cell, CellPage
 from drawbar.net.timers cimport Wheel
 
 cdef enum:
@@ -51,6 +52,10 @@ cdef class Reactor:
     cdef Wheel wheel
     cdef int64_t skew_ms
     cdef readonly uint64_t now_ms       # monotonic, of the present turn
+    cdef readonly uint64_t now_ns       # when stamp() was called last, by whichever thread; for figures
+    cdef readonly uint64_t turn_ns      # since when the events of the present turn wait
+    cdef readonly Cell cell
+    cdef CellPage* page                 # of `cell`: what is counted goes there
     cdef Pool pool
     cdef char* scratch
     cdef list deferred                  # sources to resume on the next turn
@@ -78,6 +83,9 @@ cdef class Reactor:
 
     cdef uint32_t tick(self) noexcept
     cdef void refresh_clock(self) noexcept
+    cdef void stamp(self) noexcept
+    cpdef set_cell(self, Cell cell)
+    cdef void _begin_turn(self, bint fresh) noexcept
     cdef int add(self, Source source, uint32_t events) except -1
     cdef int arm(self, Source source, uint32_t events) except -1
     cdef void remove(self, Source source) noexcept

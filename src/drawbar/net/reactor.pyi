@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 
+from drawbar.net.scoreboard import Cell
+
 class Reactor:
     epoll_fd: int
     now_ms: int
+    now_ns: int
+    turn_ns: int
+    cell: Cell
     connections: int
     def __init__(
         self,
@@ -12,6 +17,7 @@ class Reactor:
         temp_dir: str | None = ...,
         on_error: Callable[[BaseException], None] | None = ...,
     ) -> None: ...
+    def set_cell(self, cell: Cell) -> None: ...
     def advance(self, ms: int) -> None: ...
     def watch(self, fd: int, callback: Callable[[], object]) -> None: ...
     def pause(self) -> None: ...

@@ -56,7 +56,7 @@ class _Server:
     def __init__(self, site: Site, ready: Callable[[], None]) -> None:
         self.site = site
         self.ready = ready
-        self.reactor = Reactor(site.config.limits.connections, site.config.server.temp_dir, site.report)
+        self.reactor = site.make_reactor()
         self.stopping = asyncio.Event()
         self.empty = asyncio.Event()
 

@@ -54,7 +54,7 @@ def make_calls(site: Site, reactor: Reactor) -> Calls:
 def serve(site: Site, ready: Callable[[], None]) -> int:
     """Serves until a stop signal and the last answer; returns the exit code."""
     config = site.config
-    reactor = Reactor(config.limits.connections, config.server.temp_dir, site.report)
+    reactor = site.make_reactor()
     calls = make_calls(site, reactor)
     ignore_signals = _obey_signals(site, reactor)
     disown_in_children(reactor, site.listeners)

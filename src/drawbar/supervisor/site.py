@@ -26,6 +26,7 @@ from drawbar.supervisor.promotion import PROMOTE_SIGNAL, Promotion
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drawbar.exchange.access_log import AccessLog
+    from drawbar.net.scoreboard import Cell
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 REOPEN_SIGNAL = signal.SIGUSR1
@@ -51,11 +52,20 @@ class Site(NamedTuple):
     promotion: Promotion | None = None
     """Where to note that this worker is to become the fork server; None when it never will."""
     out_of_band: OutOfBand | None = None
+    cell: Cell | None = None
+    """This worker's place on the scoreboard; None: nobody reads what is counted."""
 
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
         """Those a worker obeys."""
         return (*WORKER_SIGNALS, *([PROMOTE_SIGNAL] if self.promotion is not None else []))
+
+    def make_reactor(self) -> Reactor:
+        """The worker's reactor, which counts in the worker's cell."""
+        reactor = Reactor(self.config.limits.connections, self.config.server.temp_dir, self.report)
+        if self.cell is not None:
+            reactor.set_cell(self.cell)
+        return reactor
 
     def hear(self, numbers: Container[int], reactor: Reactor) -> bool:
         """Signals have come, by their numbers: sees to what they ask, and returns whether the worker is to drain."""

@@ -61,6 +61,7 @@ def run_worker(
 
     Raises OperatorError when the application or a hook cannot be loaded, or a hook the worker needs fails.
     """
+    stop_counting = count_in(cell)
     log = Log.from_config(config.log)
     raise_open_files(config.limits.connections)
     if loaded is None:
@@ -69,7 +70,7 @@ def run_worker(
     hooks = Hooks(config.hooks, log, WORKER_HOOKS)
     hooks.after_fork(me)
     enough = Enough(config.lifecycle, report)
-    site = make_site(config, loaded, listeners, log, hooks, me, enough)._replace(promotion=promotion)
+    site = make_site(config, loaded, listeners, log, hooks, me, enough)._replace(promotion=promotion, cell=cell)
     # What start-up made stays: collections need not walk it for every request's garbage.
     gc.collect()
     gc.freeze()
@@ -81,6 +82,8 @@ def run_worker(
         # Before the report: the worker this one replaces serves until then.
         hooks.worker_ready(me)
         serving = True
+        if cell is not None:
+            cell.phase = "serving"
         report(f"ready {site.app.interface}")
 
     try:
@@ -90,6 +93,27 @@ def run_worker(
             site.out_of_band.close()
         if serving:
             hooks.worker_exit(me)
+        stop_counting()
+
+
+def count_in(cell: Cell | None) -> Callable[[], None]:
+    """Makes this process the worker whose cell that is, and has it time Python's collector. Call the result at the end.
+
+    The process may live on as something else (`promotion`) when its cell is another's.
+    """
+    if cell is None:
+        return lambda: None
+    from drawbar.net.scoreboard import CollectionTimer
+
+    cell.enter()
+    timer = CollectionTimer(cell)
+    gc.callbacks.append(timer)
+
+    def stop() -> None:
+        gc.callbacks.remove(timer)
+        cell.disown()
+
+    return stop
 
 
 def make_site(
