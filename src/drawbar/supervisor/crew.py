@@ -15,6 +15,7 @@ from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
 from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.fork_server import FORKING, NOT_FORKING, ForkServer, promote
 from drawbar.supervisor.listeners import Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.memory import read_rss
@@ -89,6 +90,8 @@ class Crew:
         self._clock = clock
         self._cells: dict[int, int] = {}
         """Pid -> its cell on the scoreboard."""
+        self._promotable: dict[int, Spawned] = {}
+        """Pid -> a worker that has a socket for orders."""
 
     # Decisions carried out.
 
@@ -100,8 +103,7 @@ class Crew:
         worker = self.pool.find(getattr(action, "pid", 0))
         assert worker is not None, "the pool decides about workers it has"
         if isinstance(action, Stop):
-            self.pool.on_asked_to_stop(worker, self._clock())
-            self.signal(worker, signal.SIGTERM)
+            self._stop(worker)
         elif isinstance(action, Retire):
             self.retire(worker, action.cause)
         elif isinstance(action, Dump):
@@ -109,6 +111,16 @@ class Crew:
             self.signal(worker, RAW_STACKS_SIGNAL)
         elif isinstance(action, Kill):
             self._kill(worker)
+
+    def _stop(self, worker: Worker) -> None:
+        """Asks it to drain: to end then, or to become the fork server if it is still of use as that."""
+        spawned = self._promotable.get(worker.pid)
+        current = worker.generation == self.pool.generation and self.pool.ending is None
+        self.pool.on_asked_to_stop(worker, self._clock())
+        if worker.retiring is Cause.REFORK and current and spawned is not None:
+            promote(spawned)
+        else:
+            self.signal(worker, signal.SIGTERM)
 
     def retire(self, worker: Worker, cause: Cause) -> None:
         """Has the worker replaced; nothing when that is under way."""
@@ -161,6 +173,8 @@ class Crew:
             self.log.error(f"cannot start worker {action.slot}: {why}")
             return
         self._cells[child.pid] = index
+        if child.orders is not None:
+            self._promotable[child.pid] = child
         self.pool.on_forked(action.slot, action.generation, child.pid, self._clock())
         self.reports.listen(child)
         self.log.debug(f"worker {action.slot} started (pid {child.pid})")
@@ -177,6 +191,11 @@ class Crew:
 
         role = Role(f"drawbar: worker {action.slot}", "drawbar-worker", work, config.timeouts.graceful)
         return spawn(role, self.log, [*self._private(), *self.listeners.not_for_slot(action.slot)])
+
+    def descriptors(self) -> list[int]:
+        """The ways to those that take orders, or may one day, which no other child shall hold."""
+        workers = [child.orders.fileno() for child in self._promotable.values() if child.orders is not None]
+        return [*self.nursery.descriptors(), *workers]
 
     def _kill(self, worker: Worker) -> None:
         if worker.phase is Phase.STOPPING:
@@ -195,6 +214,22 @@ class Crew:
             self._on_ready(self.pool.on_ready(worker, self._clock()), worker, line.removeprefix(READY).strip())
         elif line.startswith(RECYCLE):
             self.retire(worker, Cause(line.removeprefix(RECYCLE)))
+        elif line.startswith(NOT_FORKING):
+            why = line.removeprefix(NOT_FORKING)
+            self.log.warning(f"{self.name(worker)} ends without becoming the fork server: {why}")
+        elif line.startswith(FORKING):
+            self._on_promoted(worker)
+
+    def _on_promoted(self, worker: Worker) -> None:
+        """A worker has become a fork server; when none like it is wanted any more, it ends as it would have."""
+        if self.pool.ending is not None or worker.generation != self.pool.generation or self.nursery.is_preparing:
+            self.signal(worker, signal.SIGKILL)
+            return
+        self.log.info(f"{self.name(worker)} is the fork server now: the workers are forked anew from it")
+        self.nursery.adopt(ForkServer.promoted(self._promotable.pop(worker.pid)))
+        self.scoreboard.retire(self._cells.pop(worker.pid))
+        self.scoreboard.count_restart(Cause.REFORK.value)
+        self.pool.on_promoted(worker)
 
     def on_death(self, worker: Worker, status: int) -> None:
         """Buries a worker."""
@@ -203,6 +238,9 @@ class Crew:
         index = self._cells.pop(worker.pid, None)
         if index is not None:
             self.scoreboard.retire(index)
+        spawned = self._promotable.pop(worker.pid, None)
+        if spawned is not None and spawned.orders is not None:
+            spawned.orders.close()
         if self.pool.ending is None and (replaced or not death.expected):
             self.scoreboard.count_restart(self._cause(worker, death).value)
         self._tell_death(worker, death, status)
@@ -217,6 +255,17 @@ class Crew:
                     self.signal(worker, RAW_STACKS_SIGNAL)
                 if cause is not None:
                     self.retire(worker, cause)
+        self._look_for_warm()
+
+    def _look_for_warm(self) -> None:
+        """When workers have served enough requests, the one of them that serves longest becomes the fork server."""
+        least = self.config.lifecycle.refork
+        if not least or not self.pool.is_settled() or not self.nursery.is_ready or self.nursery.is_preparing:
+            return
+        counted = [(worker, self.cell(worker)) for worker in self.pool.workers]
+        warm = [worker for worker, cell in counted if cell is not None and cell.requests >= least]
+        if warm:
+            self.retire(min(warm, key=lambda worker: worker.ready_at), Cause.REFORK)
 
     def _vitals(self, worker: Worker) -> Vitals:
         cell = self.cell(worker)

@@ -194,14 +194,13 @@ class Master:
         return [*self._own_descriptors(), *self.desk.private()]
 
     def _own_descriptors(self) -> list[int]:
-        successor = [] if self._successor is None else [self._successor.ready]
-        inherited = [] if self._inherited is None else [self._inherited.ready]
+        others = [other.ready for other in (self._successor, self._inherited) if other is not None]
         return [
             *self._reports.descriptors(),
             *self._signals.descriptors(),
             *self._teller.descriptors(),
-            *successor,
-            *inherited,
+            *self.crew.descriptors(),
+            *others,
         ]
 
     def _live(self) -> int:
@@ -255,7 +254,8 @@ class Master:
     def _look_interval(self) -> float | None:
         if self.pool.ending is not None:
             return None
-        return interval(liveness_s=self.config.timeouts.liveness, max_memory=self.config.lifecycle.max_memory)
+        lifecycle, liveness_s = self.config.lifecycle, self.config.timeouts.liveness
+        return interval(liveness_s=liveness_s, max_memory=lifecycle.max_memory, refork=lifecycle.refork)
 
     def _look_after(self) -> None:
         """What is due by the clock alone."""
@@ -577,7 +577,7 @@ class Master:
         if not self.pool.booted:
             self.pool.ending = Ending(code=2, error=why, operator=True)
             return
-        self.tell_error(f"the fork server could not load the application, or ended: {why}; the workers serve on")
+        self.tell_error(f"{why}; the workers serve on")
         if self._former is not None:
             self._roll_back()
             self._settled = True

@@ -26,7 +26,7 @@ class Nursery:
     """The fork servers of one master.
 
     on_ready: called when a fork server takes over. on_failed: called with the reason when one does not come to be
-    ready, and whether another is still there. private: the master's descriptors, listeners among them.
+    ready or has died. private: the master's descriptors, listeners among them.
     """
 
     def __init__(
@@ -75,6 +75,12 @@ class Nursery:
             raise OSError(0, "there is no fork server")
         return self._server.spawn(slot, cell, listeners)
 
+    def adopt(self, promoted: ForkServer) -> None:
+        """A worker has become a fork server: workers come from it from now on."""
+        if self._server is not None:
+            self._server.stop()
+        self._server = promoted
+
     def descriptors(self) -> list[int]:
         """The ways to the fork servers, which no child shall hold."""
         return [server.fileno() for server in (self._server, self._coming) if server is not None]
@@ -98,7 +104,7 @@ class Nursery:
 
     def on_died(self, pid: int, status: int, now: float) -> None:
         """A fork server has ended."""
-        why = self._failure or describe_exit(status)
+        why = self._failure or f"the fork server (pid {pid}) died: {describe_exit(status)}"
         if self._coming is not None and self._coming.pid == pid:
             self._coming.close()
             self._coming = None

@@ -251,6 +251,11 @@ class Pool(Struct):
             worker.phase = Phase.KILLED
         worker.deadline = math.inf
 
+    def on_promoted(self, worker: Worker) -> None:
+        """It is no worker any more but what workers are forked from: a new generation of them takes over."""
+        self.workers.remove(worker)
+        self.generation += 1
+
     def on_died(self, worker: Worker, now: float) -> Death:
         self.workers.remove(worker)
         slot = self._find_slot(worker.slot)

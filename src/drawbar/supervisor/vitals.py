@@ -10,6 +10,8 @@ from drawbar.supervisor.pool import Cause
 
 MEMORY_INTERVAL_S: Final = 1.0
 """Between two looks at the workers' memory, where there is a limit."""
+REFORK_INTERVAL_S: Final = 1.0
+"""Between two looks at the number of requests, where workers are forked anew after some."""
 LIVENESS_LOOKS: Final = 4
 """Looks in the time a reactor may stand still: it is overrun by a quarter at most."""
 
@@ -32,9 +34,11 @@ def judge(vitals: Vitals, *, liveness_s: float, max_memory: int) -> Cause | None
     return None
 
 
-def interval(*, liveness_s: float, max_memory: int) -> float | None:
+def interval(*, liveness_s: float, max_memory: int, refork: int = 0) -> float | None:
     """Seconds between two looks; None when there is nothing to look for."""
     intervals = [MEMORY_INTERVAL_S] if max_memory else []
+    if refork:
+        intervals.append(REFORK_INTERVAL_S)
     if liveness_s:
         intervals.append(liveness_s / LIVENESS_LOOKS)
     return min(intervals, default=None)
