@@ -159,8 +159,9 @@ def forever() -> NoReturn:
 def retires(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
     """Serves, and finds at once that it has served enough, unless another of its slot has."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    report("ready wsgi")
+    # Told first: on the report the master may stop another, which tells at once.
     tell(f"ready {slot}")
+    report("ready wsgi")
     if not os.path.exists(f"retired-{slot}"):
         open(f"retired-{slot}", "x").close()
         report("recycle max-requests")
