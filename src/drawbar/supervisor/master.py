@@ -5,7 +5,7 @@ in poll(2) until something happens: a signal, a child's report, a changed file, 
 the time the pool asked for. Idle it uses no processor time.
 
 What an event means stands elsewhere: for the workers in `pool` and `decisions`, as processes in `crew`, for the next
-configuration in `reloading`, for the next master in `upgrade`, for orders in `orders`.
+configuration in `reloading`, for the next master in `succession`, for orders in `orders`.
 """
 
 import gc
@@ -25,7 +25,6 @@ from drawbar.supervisor.crew import Crew, RunWorker
 from drawbar.supervisor.daemon import Teller
 from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import describe_exit, signal_name
-from drawbar.supervisor.hooks import Upgrade, call_before_exec
 from drawbar.supervisor.listeners import Handover, Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.notify import Notifier
@@ -40,9 +39,10 @@ from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
 from drawbar.supervisor.reloading import take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
+from drawbar.supervisor.succession import Succession
 from drawbar.supervisor.terminal import has_terminal
 from drawbar.supervisor.title import set_title
-from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_successor
+from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
 
 if TYPE_CHECKING:
@@ -96,15 +96,14 @@ class Master:
         self._timing = timing
         self._inherited = inherited
         self._teller = teller or Teller()
-        self._resized = inherited is not None and inherited.workers is not None
+        self.is_resized = inherited is not None and inherited.workers is not None
         """Somebody said another number of workers than the configuration."""
         self._former: tuple[Config, Loaded | None] | None = None
         """What to go back to when the configuration in force does not start."""
         self._poller = Poller()
+        self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
         self._watcher: Spawned | None = None
-        self._successor: Successor | None = None
-        self._handed_over = False
         self._settled = False
         """What was last begun (start, reload) has come to its end."""
         self._has_settled = False
@@ -123,8 +122,7 @@ class Master:
         """
         with ExitStack() as held:
             code = self._run(held)
-        stays = self._handed_over and os.getpid() == 1
-        return stand_by(self._successor.pid) if stays and self._successor else code
+        return self.succession.stand_by(code)
 
     def _run(self, held: ExitStack) -> int:
         """`held` is what to give up at the end."""
@@ -194,13 +192,12 @@ class Master:
         return [*self._own_descriptors(), *self.desk.private()]
 
     def _own_descriptors(self) -> list[int]:
-        others = [other.ready for other in (self._successor, self._inherited) if other is not None]
         return [
             *self._reports.descriptors(),
             *self._signals.descriptors(),
             *self._teller.descriptors(),
             *self.crew.descriptors(),
-            *others,
+            *self.succession.descriptors(),
         ]
 
     def _live(self) -> int:
@@ -279,9 +276,8 @@ class Master:
         self._settled = self._has_settled = True
         self.listeners.drop_left()
         self.notifier.ready(f"{len(self.pool.slots)} workers serve")
-        if self._inherited is not None and not self.pool.held:
-            self._inherited.tell_ready()
-            self._poller.register(self._inherited.ready, self._on_predecessor_gone)
+        if not self.pool.held:
+            self.succession.on_serving()
         self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
         if self._former is not None:
             self._former = None
@@ -380,7 +376,7 @@ class Master:
     def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
         """From now on this is the configuration."""
         count = len(self._slots_of(config))
-        self._resized = self._resized and config.server.workers == self.config.server.workers
+        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
         if count != len(self.pool.slots):
             self._resize(count)
         self.config = self.crew.config = config
@@ -406,42 +402,12 @@ class Master:
         """Nothing that was begun is still going on."""
         return self._settled
 
-    @property
-    def is_upgrading(self) -> bool:
-        """A new master runs beside this one."""
-        return self._successor is not None
-
     def upgrade(self, by: str) -> int:
         """Starts the program anew beside this master, to take its place; returns its process id.
 
         Raises OperatorError.
         """
-        if self._successor is not None:
-            raise OperatorError(f"{by}: an upgrade is under way already, by pid {self._successor.pid}")
-        self.pid_file.rename_to_old()
-        descriptors = [self.scoreboard.fd, *self.listeners.handover().descriptors(), *self.desk.handover().values()]
-        try:
-            self._successor = start_successor(self._leave_behind, descriptors, self._before_exec)
-        except OSError as error:
-            self.pid_file.restore()
-            raise OperatorError(f"{by}: not upgraded: no process for a new master ({error.strerror})") from error
-        self._poller.register(self._successor.ready, self._on_successor_ready)
-        self.log.info(f"{by}: upgrading, the new master is pid {self._successor.pid}")
-        return self._successor.pid
-
-    def _leave_behind(self, ready: int) -> Inheritance:
-        return Inheritance(
-            master=os.getppid(),
-            ready=ready,
-            scoreboard=self.scoreboard.fd,
-            listeners=self.listeners.handover().to_text(),
-            doors=self.desk.handover(),
-            workers=len(self.pool.slots) if self._resized else None,
-        )
-
-    def _before_exec(self) -> None:
-        """In the process that becomes the new master: the application's last word."""
-        call_before_exec(self.config, self.log, Upgrade(pid=os.getpid(), old_master=os.getppid()))
+        return self.succession.begin(by)
 
     def resize(self, by: str, count: int) -> None:
         """So many workers from now on, whatever the configuration says. Raises OperatorError."""
@@ -449,7 +415,7 @@ class Master:
             raise OperatorError(f"{by}: one worker is the least", right="SIGWINCH stops them all")
         if count > len(self.pool.slots) and 4 * count > self.scoreboard.capacity:
             raise OperatorError(f"{by}: {count} workers are more than this server was started for")
-        self._resized = True
+        self.is_resized = True
         self._resize(count)
         self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
 
@@ -464,7 +430,7 @@ class Master:
     def _slots_of(self, config: Config) -> list[int]:
         """The slots there will be with this configuration."""
         count = len(self.pool.slots)
-        if config.server.workers != self.config.server.workers or not self._resized:
+        if config.server.workers != self.config.server.workers or not self.is_resized:
             count = worker_count(config, None)
         return list(range(1, count + 1))
 
@@ -540,8 +506,8 @@ class Master:
             # A terminal's Ctrl-C ends it with everything else.
             if self.pool.ending is None:
                 self.log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
-        elif self._successor is not None and pid == self._successor.pid:
-            self._on_successor_died(status)
+        elif self.succession.has(pid):
+            self.succession.on_died(status)
         elif self.nursery.has(pid):
             self.nursery.on_died(pid, status, self.clock())
         else:
@@ -582,47 +548,6 @@ class Master:
             self._roll_back()
             self._settled = True
             self.orders.on_settled(held=True)
-
-    # The next master, and the one before.
-
-    def _on_successor_ready(self) -> None:
-        """It serves; or has closed the pipe, which its death explains."""
-        assert self._successor is not None
-        said = os.read(self._successor.ready, 64)
-        if not said:
-            self._poller.unregister(self._successor.ready)
-            return
-        pid = self._successor.pid
-        self.orders.on_upgraded(pid)
-        if self.config.lifecycle.upgrade == "manual":
-            self.log.info(f"the new master (pid {pid}) serves too: SIGQUIT to this one or to that one chooses")
-            return
-        self._handed_over = True
-        self.desk.let_go()
-        self.notifier.main_pid(pid)
-        self.pool.timing = self.pool.timing._replace(drain_delay_s=0.0)
-        self.stop(f"the new master (pid {pid})")
-
-    def _on_successor_died(self, status: int) -> None:
-        assert self._successor is not None
-        pid, ready = self._successor
-        self._poller.unregister(ready)
-        os.close(ready)
-        self._successor = None
-        self.orders.on_upgraded(None)
-        if self.pool.ending is not None:
-            return
-        self._try(self.pid_file.restore)
-        self.tell_error(f"the new master (pid {pid}) {describe_exit(status)}: not upgraded, this one serves on")
-
-    def _on_predecessor_gone(self) -> None:
-        """The former master has left, whatever it left is ours."""
-        assert self._inherited is not None
-        self._poller.unregister(self._inherited.ready)
-        os.close(self._inherited.ready)
-        self._inherited = None
-        self.desk.take_over()
-        self.log.info("the former master has left")
 
     # The watcher of source files, in development.
 

@@ -54,7 +54,7 @@ def phase_of(master: "Master") -> str:
     pool = master.pool
     if pool.ending is not None:
         return "draining"
-    if master.is_upgrading:
+    if master.succession.is_under_way:
         return "upgrading"
     if not pool.booted:
         return "starting"

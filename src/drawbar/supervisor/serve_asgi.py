@@ -12,7 +12,6 @@ from drawbar.executors.tasks import TasksExecutor
 from drawbar.gateways.asgi import AsgiHandler
 from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
-from drawbar.net.reactor import Reactor
 from drawbar.supervisor.forks import disown_in_children
 from drawbar.supervisor.site import REOPEN_SIGNAL, Site, attend, server_name
 

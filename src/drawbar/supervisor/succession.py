@@ -1,0 +1,139 @@
+"""How one master follows another: what this one does about the next, and about the one before it.
+
+Nothing is given up before the next one says that it serves. With `lifecycle.upgrade = "auto"` this master then leaves
+by itself; with "manual" both serve until an operator stops one. How the program is started anew, and what passes
+between the two, stands in `upgrade`.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from drawbar.config import OperatorError
+from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.hooks import Upgrade, call_before_exec
+from drawbar.supervisor.poller import Poller
+from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_successor
+
+if TYPE_CHECKING:
+    from drawbar.supervisor.master import Master
+
+
+class Succession:
+    """The places before and behind this master. inherited: what the former one left, until that one has gone."""
+
+    def __init__(self, master: "Master", poller: Poller, inherited: Inheritance | None) -> None:
+        self._master = master
+        self._poller = poller
+        self._inherited = inherited
+        self._successor: Successor | None = None
+        self._handed_over = False
+        self._has_told = False
+        """The former one knows that this one serves."""
+
+    @property
+    def is_under_way(self) -> bool:
+        """A new master runs beside this one."""
+        return self._successor is not None
+
+    def descriptors(self) -> list[int]:
+        """The pipes between masters, which no child shall hold."""
+        return [other.ready for other in (self._successor, self._inherited) if other is not None]
+
+    def stand_by(self, code: int) -> int:
+        """At the end of this master: its exit code, later when it must stay as the next one's parent."""
+        stays = self._handed_over and os.getpid() == 1
+        return stand_by(self._successor.pid) if stays and self._successor else code
+
+    # The next one.
+
+    def begin(self, by: str) -> int:
+        """Starts the program anew beside this master; returns its process id. Raises OperatorError."""
+        master = self._master
+        if self._successor is not None:
+            raise OperatorError(f"{by}: an upgrade is under way already, by pid {self._successor.pid}")
+        master.pid_file.rename_to_old()
+        handed = [*master.listeners.handover().descriptors(), *master.desk.handover().values()]
+        try:
+            self._successor = start_successor(self._leave_behind, [master.scoreboard.fd, *handed], self._before_exec)
+        except OSError as error:
+            master.pid_file.restore()
+            raise OperatorError(f"{by}: not upgraded: no process for a new master ({error.strerror})") from error
+        self._poller.register(self._successor.ready, self._on_successor_ready)
+        master.log.info(f"{by}: upgrading, the new master is pid {self._successor.pid}")
+        return self._successor.pid
+
+    def has(self, pid: int) -> bool:
+        """Whether that child is the next master."""
+        return self._successor is not None and pid == self._successor.pid
+
+    def on_died(self, status: int) -> None:
+        """The next master has ended: this one serves on."""
+        assert self._successor is not None
+        master, (pid, ready) = self._master, self._successor
+        self._poller.unregister(ready)
+        os.close(ready)
+        self._successor = None
+        master.orders.on_upgraded(None)
+        if master.pool.ending is not None:
+            return
+        try:
+            master.pid_file.restore()
+        except OperatorError as error:
+            master.tell_error(str(error))
+        master.tell_error(f"the new master (pid {pid}) {describe_exit(status)}: not upgraded, this one serves on")
+
+    def _leave_behind(self, ready: int) -> Inheritance:
+        master = self._master
+        return Inheritance(
+            master=os.getppid(),
+            ready=ready,
+            scoreboard=master.scoreboard.fd,
+            listeners=master.listeners.handover().to_text(),
+            doors=master.desk.handover(),
+            workers=len(master.pool.slots) if master.is_resized else None,
+        )
+
+    def _before_exec(self) -> None:
+        """In the process that becomes the new master: the application's last word."""
+        call_before_exec(self._master.config, self._master.log, Upgrade(pid=os.getpid(), old_master=os.getppid()))
+
+    def _on_successor_ready(self) -> None:
+        """It serves; or has closed the pipe, which its death explains."""
+        assert self._successor is not None
+        master = self._master
+        said = os.read(self._successor.ready, 64)
+        if not said:
+            self._poller.unregister(self._successor.ready)
+            return
+        pid = self._successor.pid
+        master.orders.on_upgraded(pid)
+        if master.config.lifecycle.upgrade == "manual":
+            master.log.info(f"the new master (pid {pid}) serves too: SIGQUIT to this one or to that one chooses")
+            return
+        self._handed_over = True
+        master.desk.let_go()
+        master.notifier.main_pid(pid)
+        master.pool.timing = master.pool.timing._replace(drain_delay_s=0.0)
+        master.stop(f"the new master (pid {pid})")
+
+    # The one before.
+
+    def on_serving(self) -> None:
+        """This master serves: the former one may leave."""
+        if self._inherited is None or self._has_told:
+            return
+        self._has_told = True
+        self._inherited.tell_ready()
+        self._poller.register(self._inherited.ready, self._on_predecessor_gone)
+        if self._master.config.lifecycle.upgrade == "auto":
+            # The former one lets go of the doors when it hears this, and drains for as long as its clients take.
+            self._master.desk.take_over()
+
+    def _on_predecessor_gone(self) -> None:
+        """Whatever it left is ours."""
+        assert self._inherited is not None
+        self._poller.unregister(self._inherited.ready)
+        os.close(self._inherited.ready)
+        self._inherited = None
+        self._master.desk.take_over()
+        self._master.log.info("the former master has left")
