@@ -26,5 +26,18 @@ def test_does_not_guess_at_our_own_kill() -> None:
     assert describe_exit(signal.SIGKILL, by_us=True) == "killed by SIGKILL"
 
 
+@pytest.mark.parametrize(
+    ("out_of_memory", "words"),
+    [
+        (True, "killed by SIGKILL, out of memory by the kernel's count"),
+        (False, "killed by SIGKILL"),
+        (None, "killed by SIGKILL, perhaps out of memory"),
+    ],
+)
+def test_says_what_the_kernel_says(out_of_memory: bool | None, words: str) -> None:
+    assert describe_exit(signal.SIGKILL, out_of_memory=out_of_memory) == words
+    assert describe_exit(signal.SIGSEGV, out_of_memory=out_of_memory) == "killed by SIGSEGV, a crash in native code"
+
+
 def test_names_a_signal() -> None:
     assert signal_name(15) == "SIGTERM"

@@ -20,6 +20,7 @@ from drawbar.supervisor.listeners import Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.memory import read_rss
 from drawbar.supervisor.nursery import Nursery
+from drawbar.supervisor.oom import OomCount
 from drawbar.supervisor.pool import Boot, Cause, Death, Phase, Pool, Worker
 from drawbar.supervisor.privileges import settle_as
 from drawbar.supervisor.reports import Reports
@@ -90,6 +91,7 @@ class Crew:
         self._clock = clock
         self._cells: dict[int, int] = {}
         """Pid -> its cell on the scoreboard."""
+        self._out_of_memory = OomCount()
         self._promotable: dict[int, Spawned] = {}
         """Pid -> a worker that has a socket for orders."""
 
@@ -281,7 +283,9 @@ class Crew:
         return Cause.BOOT if death.phase is Phase.STARTING else Cause.CRASH
 
     def _tell_death(self, worker: Worker, death: Death, status: int) -> None:
-        end = describe_exit(status, by_us=death.expected)
+        # Asked at each death, so that it tells about this one.
+        out_of_memory = self._out_of_memory.has_risen()
+        end = describe_exit(status, by_us=death.expected, out_of_memory=out_of_memory)
         if death.expected:
             self.log.debug(f"{self.name(worker)} {end}")
             return

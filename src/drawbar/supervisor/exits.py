@@ -4,7 +4,6 @@ import os
 import signal
 
 _HINTS: dict[int, str] = {
-    signal.SIGKILL: ", perhaps out of memory",
     signal.SIGSEGV: ", a crash in native code",
     signal.SIGBUS: ", a crash in native code",
     signal.SIGILL: ", a crash in native code",
@@ -22,9 +21,21 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def describe_exit(status: int, *, by_us: bool = False) -> str:
-    """What became of a child with this wait(2) status; `by_us` leaves out guesses at who sent the signal."""
+_OUT_OF_MEMORY: dict[bool | None, str] = {
+    True: ", out of memory by the kernel's count",
+    False: "",
+    None: ", perhaps out of memory",
+}
+
+
+def describe_exit(status: int, *, by_us: bool = False, out_of_memory: bool | None = None) -> str:
+    """What became of a child with this wait(2) status.
+
+    by_us: leaves out guesses at who sent the signal. out_of_memory: whether the kernel has killed for want of memory;
+    None: nobody knows.
+    """
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return f"killed by {signal_name(number)}{'' if by_us else _HINTS.get(number, '')}"
+        hint = _OUT_OF_MEMORY[out_of_memory] if number == signal.SIGKILL else _HINTS.get(number, "")
+        return f"killed by {signal_name(number)}{'' if by_us else hint}"
     return f"exited with code {os.WEXITSTATUS(status)}"
