@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 """Bound of every wait: past it the test fails. Nothing waits this long when all is well."""
 
 

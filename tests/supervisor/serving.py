@@ -49,11 +49,16 @@ def tell(event: str) -> None:
     os.write(EVENTS, f"{event} {os.getpid()}\n".encode())
 
 
+def tell_ready(report: Report, line: str, event: str) -> None:
+    """Reports to the master; the event before, as on the report the master may stop another, which tells at once."""
+    tell(event)
+    report(line)
+
+
 def serve(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
     """Serves until told to stop."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    report("ready wsgi")
-    tell(f"ready {slot}")
+    tell_ready(report, "ready wsgi", f"ready {slot}")
     return wait_for_stop()
 
 
@@ -64,8 +69,7 @@ def wait_for_stop() -> int:
 
 def answer(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
     """Says one word to each connection of the first listener."""
-    report("ready")
-    tell(f"ready {slot}")
+    tell_ready(report, "ready", f"ready {slot}")
     listeners[0].setblocking(True)
     while True:
         connection, _ = listeners[0].accept()
@@ -92,8 +96,7 @@ def descriptors(config: Config, listeners: Sequence[socket.socket], slot: int, r
 def deaf(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
     """Does not stop when told to."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    report("ready")
-    tell(f"ready {slot}")
+    tell_ready(report, "ready", f"ready {slot}")
     signal.sigwait(STOPPING)
     tell("deaf")
     return forever()
@@ -106,8 +109,7 @@ def dies_before_ready(config: Config, listeners: Sequence[socket.socket], slot: 
 
 
 def dies_once_ready(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
-    report("ready")
-    tell("dying")
+    tell_ready(report, "ready", "dying")
     os._exit(3)
 
 
@@ -126,8 +128,7 @@ def calls_exit(config: Config, listeners: Sequence[socket.socket], slot: int, re
 
 
 def breaks_at_work(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
-    report("ready")
-    tell("breaking")
+    tell_ready(report, "ready", "breaking")
     raise RuntimeError("broken at work")
 
 
@@ -139,8 +140,7 @@ def source(config: Config, listeners: Sequence[socket.socket], slot: int, report
     compile(text, "app.py", "exec")
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     # Told before the master hears of it: it stops the former worker at once, and that one's event must come later.
-    tell(f"ready {slot}")
-    report("ready wsgi")
+    tell_ready(report, "ready wsgi", f"ready {slot}")
     return wait_for_stop()
 
 
@@ -159,9 +159,7 @@ def forever() -> NoReturn:
 def retires(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
     """Serves, and finds at once that it has served enough, unless another of its slot has."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
-    # Told first: on the report the master may stop another, which tells at once.
-    tell(f"ready {slot}")
-    report("ready wsgi")
+    tell_ready(report, "ready wsgi", f"ready {slot}")
     if not os.path.exists(f"retired-{slot}"):
         open(f"retired-{slot}", "x").close()
         report("recycle max-requests")
@@ -178,8 +176,7 @@ def signalled(config: Config, listeners: Sequence[socket.socket], slot: int, rep
     """Tells every signal it gets."""
     heard = (*STOPPING, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, STACKS_SIGNAL)
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)
-    report("ready wsgi")
-    tell(f"ready {slot}")
+    tell_ready(report, "ready wsgi", f"ready {slot}")
     while (number := signal.sigwait(heard)) not in STOPPING:
         tell(f"got {int(number)}")
     return 0

@@ -20,7 +20,7 @@ from drawbar.config import AppConfig, Config, LogConfig, TimeoutsConfig
 from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
 from drawbar.supervisor import fork_server
-from drawbar.supervisor.child import Spawned
+from drawbar.supervisor.child import Spawned, reap
 from drawbar.supervisor.fork_orders import Order, receive_reply, send_order
 from drawbar.supervisor.fork_server import REPLY_S, ForkServer, promote
 from drawbar.supervisor.logs import Log
@@ -118,13 +118,7 @@ class SmallMaster:
             del self.children[child.pid]
 
     def reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in reap():
             child = self.children.get(pid)
             if child is not None:
                 self.hear(child)

@@ -137,13 +137,16 @@ def test_a_worker_is_told_to_reopen_and_to_write_its_stacks() -> None:
 
 def test_reopens_its_own_log(tmp_path: Path) -> None:
     log = tmp_path / "error.log"
-    with Serving("serve", log={"error": str(log)}) as serving:
+    with Serving("signalled", log={"error": str(log)}) as serving:
         serving.event("ready")
-        log.rename(tmp_path / "error.log.1")
+        former = log.rename(tmp_path / "error.log.1")
         serving.signal(USR1)
+        # Its workers are told after its own log has changed.
+        serving.event("got")
         assert serving.stop() == 0
     assert "SIGUSR1: logs reopened" in log.read_text()
-    assert "serving" in (tmp_path / "error.log.1").read_text()
+    assert "SIGTERM: stopping" in log.read_text()
+    assert "SIG" not in former.read_text()
 
 
 def test_a_log_that_cannot_be_reopened_is_kept(tmp_path: Path) -> None:

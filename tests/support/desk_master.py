@@ -18,6 +18,7 @@ from typing import Any
 
 from drawbar.config import Config, ControlConfig, OperatorError, parse_bind
 from drawbar.net.scoreboard import Scoreboard
+from drawbar.supervisor.child import reap
 from drawbar.supervisor.control import process
 from drawbar.supervisor.control.desk import Command, Desk
 from drawbar.supervisor.logs import Log
@@ -93,13 +94,7 @@ class Master:
         arrived = os.read(self._wake, 64)
         if signal.SIGTERM in arrived:
             self._ended = True
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in reap():
             assert self.desk.on_died(pid, status)
             tell("buried", str(pid))
 

@@ -10,7 +10,7 @@ The random module reseeds itself in a forked child (os.register_at_fork); a test
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, NoReturn
 
 from drawbar.config import OperatorError
@@ -64,13 +64,27 @@ def spawn(role: Role, log: Log, private: Iterable[int]) -> Spawned:
 
     Raises OSError when the system gives no process or no pipe.
     """
-    reader, writer = os.pipe2(os.O_CLOEXEC)
     master = os.getpid()
+    return Spawned(
+        *fork_with_pipe(lambda reader, writer, mask: _live(role, log, [*private, reader], writer, master, mask))
+    )
+
+
+def fork_with_pipe(live: Callable[[int, int, Iterable[int]], NoReturn]) -> tuple[int, int]:
+    """Forks a child that runs `live(reader, writer, mask)`, and returns its process id and the pipe's reading end.
+
+    The child begins with all signals held; `mask` is what to restore. Raises OSError when the system gives no process
+    or no pipe.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
     mask = block_signals()
     try:
         pid = os.fork()
         if pid == 0:
-            _live(role, log, [*private, reader], writer, master, mask)
+            try:
+                live(reader, writer, mask)
+            finally:
+                os._exit(EXIT_BROKEN)
     except OSError:
         os.close(reader)
         raise
@@ -78,7 +92,19 @@ def spawn(role: Role, log: Log, private: Iterable[int]) -> Spawned:
         restore_signals(mask)
         os.close(writer)
     os.set_blocking(reader, False)
-    return Spawned(pid, reader)
+    return pid, reader
+
+
+def reap() -> Iterator[tuple[int, int]]:
+    """Buries the children that have died: process id and wait status of each. As process 1 also strangers."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield pid, status
 
 
 def _live(role: Role, log: Log, private: list[int], writer: int, master: int, mask: Iterable[int]) -> NoReturn:

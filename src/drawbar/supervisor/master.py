@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from drawbar.config import Config, OperatorError
 from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.announce import closing_line, serving_line, stopping_line
-from drawbar.supervisor.child import FAILED, READY, Role, Spawned, spawn
+from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.crew import Crew, RunWorker
 from drawbar.supervisor.daemon import Teller
@@ -485,13 +485,7 @@ class Master:
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in reap():
             self._reports.hear_out(pid)
             self._bury(pid, status)
 

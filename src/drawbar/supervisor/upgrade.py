@@ -12,13 +12,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, MutableMapping
-from typing import Final, NamedTuple, Self
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Final, NamedTuple, NoReturn, Self
 
 import msgspec
 
+from drawbar.supervisor.child import fork_with_pipe, reap
 from drawbar.supervisor.notify import hand_on
-from drawbar.supervisor.signals import REQUESTS, Request, block_signals, reset_signals, restore_signals
+from drawbar.supervisor.signals import REQUESTS, Request, reset_signals, restore_signals
 
 VARIABLE: Final = "_DRAWBAR_INHERIT"
 READY: Final = b"ready"
@@ -73,32 +74,25 @@ def start_successor(
 
     `inheritance` is asked with the descriptor to say "ready" on. Raises OSError when the system gives no process.
     """
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    mask = block_signals()
-    try:
-        pid = os.fork()
-        if pid == 0:
-            reset_signals()
-            restore_signals(mask)
-            _become(inheritance(writer), [*descriptors, writer], before_exec)
-    except OSError:
-        os.close(reader)
-        raise
-    finally:
+
+    def live(reader: int, writer: int, mask: Iterable[int]) -> NoReturn:
+        reset_signals()
         restore_signals(mask)
-        os.close(writer)
-    os.set_blocking(reader, False)
-    return Successor(pid, reader)
+        _become(inheritance, writer, descriptors, before_exec)
+
+    return Successor(*fork_with_pipe(live))
 
 
-def _become(inheritance: Inheritance, descriptors: list[int], before_exec: Callable[[], None]) -> None:
-    """In the child: the exec. Never returns."""
+def _become(
+    inheritance: Callable[[int], Inheritance], ready: int, descriptors: list[int], before_exec: Callable[[], None]
+) -> NoReturn:
+    """In the child: the exec."""
     try:
         before_exec()
-        for descriptor in descriptors:
+        for descriptor in (*descriptors, ready):
             os.set_inheritable(descriptor, True)
         environ = dict(os.environ)
-        environ[VARIABLE] = msgspec.json.encode(inheritance).decode()
+        environ[VARIABLE] = msgspec.json.encode(inheritance(ready)).decode()
         hand_on(environ, os.getpid())
         # As it was started, not as it is: another interpreter may have taken the place of this one.
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
@@ -113,16 +107,10 @@ def stand_by(pid: int) -> int:
     wanted = [number for number, request in REQUESTS.items() if request is not Request.REAP]
     signal.pthread_sigmask(signal.SIG_BLOCK, [*wanted, signal.SIGCHLD])
     while True:
+        # Before the wait: it may have died before its signal was held.
+        for dead, status in reap():
+            if dead == pid:
+                return os.waitstatus_to_exitcode(status) % 256
         number = signal.sigwait([*wanted, signal.SIGCHLD])
         if number != signal.SIGCHLD:
             os.kill(pid, number)
-            continue
-        while True:
-            try:
-                dead, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return 0
-            if dead == pid:
-                return os.waitstatus_to_exitcode(status) % 256
-            if dead == 0:
-                break
