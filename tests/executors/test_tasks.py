@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -13,6 +14,9 @@ import pytest
 
 from drawbar.executors.inspect import ProbeJob, submit
 from drawbar.executors.tasks import TasksExecutor
+from drawbar.net.inspect import ProbeConnector
+from drawbar.net.listener import listen
+from drawbar.net.reactor import Reactor
 
 EAGER = sys.version_info >= (3, 12)
 
@@ -279,3 +283,27 @@ def test_those_that_wait_at_the_end_are_let_go() -> None:
         assert held.started == [0]
 
     on_a_loop(scene, 1)
+
+
+def test_without_room_for_a_call_connections_are_left_to_other_processes() -> None:
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        reactor, connector = Reactor(), ProbeConnector()
+        reactor.set_on_defer(lambda: None)
+        executor = TasksExecutor(loop, 1, reactor)
+        gate = asyncio.Event()
+        with socket.create_server(("127.0.0.1", 0)) as shared:
+            shared.setblocking(False)
+            listen(reactor, shared, connector)
+            submit(executor, ProbeJob(gate.wait))
+            with socket.create_connection(shared.getsockname()):
+                reactor.drain_ready()
+                assert connector.made == []
+                gate.set()
+                await asyncio.wait(set(executor.running))
+                await asyncio.sleep(0)
+                reactor.drain_ready()
+                assert len(connector.made) == 1
+            reactor.close()
+
+    asyncio.run(scene())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drawbar.executors.threads import ThreadsExecutor
-from drawbar.net.inspect import connections
+from drawbar.net.inspect import connections, is_exclusive
 from drawbar.net.reactor import Reactor
 from tests.support.raw import RawClient
 from tests.support.server import PATIENCE_S
@@ -642,3 +642,66 @@ def test_a_thread_is_free_once_its_response_is_buffered(app: App, tmp_path: Path
         for client in clients:
             assert client.response().body == b"x" * LARGE
             assert client.request(get("/next")).body == b"/next"
+
+
+# -- beside other processes
+
+
+def waits(site: Threaded) -> bool:
+    """A connection is left for other processes, of which the test is one: it is taken, and served by nobody."""
+    site.connect()
+    site.synchronise()
+    try:
+        taken, _ = site.socket.accept()
+    except BlockingIOError:
+        return False
+    taken.close()
+    return True
+
+
+def test_with_every_call_running_connections_are_left_to_other_processes(app: App) -> None:
+    with serve(app, maximum=2, shared=True) as site:
+        first = hold(site, app)
+        assert not waits(site)
+        second = hold(site, app, "/hold/2")
+        assert waits(site)
+        app.gate.let_one_pass()
+        app.gate.let_one_pass()
+        assert (first.response().body, second.response().body) == (b"/hold/1", b"/hold/2")
+        assert site.get("/again") == b"/again"
+
+
+def test_a_connection_left_in_the_queue_is_taken_when_a_call_ends(app: App) -> None:
+    with serve(app, maximum=2, shared=True) as site:
+        held = saturate(site, app, 2)
+        late = site.connect()
+        late.send(get("/late"))
+        site.synchronise()
+        app.gate.let_one_pass()
+        assert late.response().body == b"/late"
+        app.gate.open()
+        assert [client.response().status for client in held] == [200, 200]
+
+
+def test_with_calls_on_other_threads_a_process_is_not_woken_in_the_place_of_idle_ones(app: App) -> None:
+    with serve(app, maximum=3, shared=True) as site:
+
+        def look() -> list[bool]:
+            return site.on_leader(lambda: is_exclusive(site.reactor))
+
+        assert look() == [True]
+        held = hold(site, app)
+        assert look() == [False]
+        app.gate.let_one_pass()
+        assert held.response().body == b"/hold/1"
+        while site.executor.running:
+            site.synchronise()
+        # The leader sees it when it moves.
+        site.synchronise()
+        assert look() == [True]
+
+
+def test_alone_a_process_accepts_while_every_call_runs(app: App) -> None:
+    with serve(app, maximum=2) as site:
+        saturate(site, app, 2)
+        assert not waits(site)

@@ -8,10 +8,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import pytest
 
-from drawbar.net.inspect import Probe, ProbeConnector, connections
+from drawbar.net.inspect import Probe, ProbeConnector, connections, is_exclusive, set_room
 from drawbar.net.listener import adopt, listen
 from drawbar.net.reactor import Reactor
 from tests.support.inprocess import Stepped
@@ -21,12 +22,15 @@ from tests.support.server import PATIENCE_S
 class Listening(Stepped):
     """A reactor with a listener whose connections note what happens to them."""
 
-    def __init__(self, limit: int = 100, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self, limit: int = 100, address: str = "127.0.0.1", *, backlog: int = 100, shared: bool = True
+    ) -> None:
         super().__init__(limit)
-        self.socket = socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.socket = socket.create_server((address, 0), family=family, backlog=backlog)
         self.socket.setblocking(False)
         self.connector = ProbeConnector()
-        listen(self.reactor, self.socket, self.connector)
+        listen(self.reactor, self.socket, self.connector, exclusive=shared)
         self.clients: list[socket.socket] = []
 
     @property
@@ -235,6 +239,208 @@ def test_pausing_and_resuming_twice_is_like_once(site: Listening) -> None:
     client.sendall(b"heard")
     site.settle()
     assert site.made[0].seen == [b"heard"]
+
+
+# -- sharing a socket with other processes
+
+
+def queue(site: Listening, count: int) -> None:
+    """Connections the kernel holds: the reactor takes no turn meanwhile."""
+    for _ in range(count):
+        site.clients.append(socket.create_connection(site.socket.getsockname()[:2], timeout=PATIENCE_S))
+
+
+def test_of_a_shared_socket_one_connection_is_taken_a_turn(site: Listening) -> None:
+    queue(site, 3)
+    counts = []
+    for _ in range(4):
+        site.turn()
+        counts.append(len(site.made))
+    assert counts == [1, 2, 3, 3]
+
+
+def test_of_a_socket_of_its_own_all_are_taken_at_once() -> None:
+    with Listening(shared=False) as site:
+        queue(site, 3)
+        site.turn()
+        assert len(site.made) == 3
+
+
+def take(site: Listening) -> None:
+    """As another process would."""
+    other, _ = site.socket.accept()
+    other.close()
+
+
+def test_a_crowded_process_leaves_connections_to_others(site: Listening) -> None:
+    set_room(site.reactor, "none")
+    site.connect()
+    site.advance(3600)
+    assert site.made == []
+    take(site)
+    site.connect()
+    set_room(site.reactor, "ample")
+    site.settle()
+    assert len(site.made) == 1
+
+
+def test_a_connection_that_nobody_comes_for_is_taken_where_room_would_not_come(site: Listening) -> None:
+    set_room(site.reactor, "queued")
+    queue(site, 2)
+    for _ in range(4):
+        site.advance(0.01)
+    assert len(site.made) == 2
+
+
+def test_a_connection_that_somebody_else_takes_does_not_count_as_one_that_waits(site: Listening) -> None:
+    set_room(site.reactor, "queued")
+    site.settle()
+    for _ in range(3):
+        site.reactor.advance(10)
+        queue(site, 1)
+        site.turn()
+        take(site)
+        site.reactor.advance(10)
+        site.turn()
+    assert site.made == []
+
+
+def test_the_leader_wakes_to_look_at_what_it_left_only_where_it_has_to(site: Listening) -> None:
+    set_room(site.reactor, "none")
+    site.settle()
+    assert site.reactor.next_timeout_ms() == -1
+    set_room(site.reactor, "queued")
+    assert 0 <= site.reactor.next_timeout_ms() <= 10
+    site.reactor.pause()
+    assert site.reactor.next_timeout_ms() == -1
+
+
+def test_coming_and_going_room_does_not_put_off_the_look(site: Listening) -> None:
+    site.settle()
+    queue(site, 1)
+    for _ in range(4):
+        set_room(site.reactor, "ample")
+        set_room(site.reactor, "queued")
+        site.reactor.advance(5)
+        site.turn()
+    assert len(site.made) == 1
+
+
+def test_a_look_goes_by_the_limit_and_the_pause(site: Listening) -> None:
+    with Listening(limit=1) as full:
+        full.connect()
+        for each in (full, site):
+            set_room(each.reactor, "queued")
+            queue(each, 1)
+        site.reactor.pause()
+        for each in (full, site):
+            each.advance(1)
+            each.advance(1)
+        assert (len(full.made), len(site.made)) == (1, 0)
+
+
+@pytest.mark.parametrize("room", ["none", "queued"])
+def test_alone_a_crowded_process_accepts(room: Literal["none", "queued"]) -> None:
+    with Listening(shared=False) as site:
+        set_room(site.reactor, room)
+        site.connect()
+        assert len(site.made) == 1
+        assert site.reactor.next_timeout_ms() == -1
+
+
+def test_a_process_whose_threads_are_in_calls_is_not_woken_in_the_place_of_others(site: Listening) -> None:
+    assert is_exclusive(site.reactor) == [True]
+    set_room(site.reactor, "some")
+    assert is_exclusive(site.reactor) == [False]
+    site.connect()
+    assert len(site.made) == 1
+    assert is_exclusive(site.reactor) == [False]
+    set_room(site.reactor, "none")
+    assert is_exclusive(site.reactor) == []
+    set_room(site.reactor, "ample")
+    assert is_exclusive(site.reactor) == [True]
+    site.connect()
+    assert len(site.made) == 2
+
+
+def test_room_for_calls_ends_neither_a_pause_nor_the_limit() -> None:
+    with Listening(limit=1) as site:
+        site.connect()
+        set_room(site.reactor, "none")
+        set_room(site.reactor, "ample")
+        site.connect()
+        assert len(site.made) == 1
+        site.clients[0].close()
+        site.settle()
+        assert len(site.made) == 2
+    with Listening() as site:
+        site.reactor.pause()
+        set_room(site.reactor, "none")
+        set_room(site.reactor, "ample")
+        site.connect()
+        assert site.made == []
+
+
+def test_the_end_of_a_pause_makes_no_room_for_calls(site: Listening) -> None:
+    set_room(site.reactor, "none")
+    site.reactor.pause()
+    site.reactor.resume()
+    site.connect()
+    assert site.made == []
+
+
+def test_inside_a_loop_a_crowded_process_leaves_when_a_connection_comes(site: Listening) -> None:
+    site.reactor.set_on_defer(lambda: None)
+    set_room(site.reactor, "none")
+    site.connect()
+    assert site.made == []
+    set_room(site.reactor, "ample")
+    site.settle()
+    assert len(site.made) == 1
+
+
+def test_a_listener_the_kernel_refuses_is_tried_again(site: Listening) -> None:
+    set_room(site.reactor, "none")
+    elsewhere = os.dup(site.socket.fileno())
+    os.close(site.socket.fileno())
+    try:
+        set_room(site.reactor, "ample")
+        assert isinstance(site.errors.pop(), OSError)
+    finally:
+        os.dup2(elsewhere, site.socket.fileno())
+        os.close(elsewhere)
+    site.connect()
+    assert site.made == []
+    site.advance(1)
+    assert len(site.made) == 1
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+def test_draining_takes_all_that_waits(shared: bool, crowded: bool) -> None:
+    with Listening(shared=shared) as site:
+        set_room(site.reactor, "none" if crowded else "ample")
+        queue(site, 80)
+        site.reactor.drain()
+        assert len(site.made) == 80
+
+
+def test_after_a_pause_draining_leaves_what_waits_to_others(site: Listening) -> None:
+    queue(site, 1)
+    site.reactor.pause()
+    site.reactor.drain()
+    assert site.made == []
+
+
+def test_who_drains_cannot_be_told_to_accept_again(site: Listening) -> None:
+    client = site.connect()
+    site.reactor.drain()
+    site.reactor.resume()
+    site.connect()
+    assert len(site.made) == 1
+    client.close()
+    site.settle()
+    assert len(site.made) == 1
 
 
 def test_out_of_descriptors_it_says_so_and_goes_on_when_there_are_some() -> None:

@@ -173,12 +173,15 @@ def hangs_at_the_start(config: Config, listeners: Sequence[socket.socket], slot:
 
 
 def signalled(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
-    """Tells every signal it gets."""
+    """Tells every signal it gets, also those that came with the last."""
     heard = (*STOPPING, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTTOU, STACKS_SIGNAL)
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)
     tell_ready(report, "ready wsgi", f"ready {slot}")
     while (number := signal.sigwait(heard)) not in STOPPING:
         tell(f"got {int(number)}")
+    for came in sorted(signal.sigpending()):
+        tell(f"got {int(came)}")
+    tell(f"stopping {signal.Signals(number).name}")
     return 0
 
 

@@ -135,6 +135,58 @@ def test_a_worker_is_told_to_reopen_and_to_write_its_stacks() -> None:
         assert serving.stop() == 0
 
 
+def heard(serving: Serving, number: signal.Signals) -> list[str]:
+    """What workers hear from then on until one of them stops."""
+    serving.signal(number)
+    events: list[str] = []
+    while not events or events[-1] != "stopping":
+        words = serving.events.until(lambda line: not line.startswith("ready")).split()
+        events.append(words[1] if words[0] == "got" else words[0])
+    return events
+
+
+def test_a_worker_that_others_relieve_leaves_them_what_waits_to_be_accepted() -> None:
+    with Serving("signalled", server={"workers": 2}) as serving:
+        for _ in range(2):
+            serving.event("ready")
+        serving.logged("serving")
+        assert heard(serving, TTOU) == [str(int(TTOU)), "stopping"]
+        assert heard(serving, HUP) == [str(int(TTOU)), "stopping"]
+        serving.logged("reloaded")
+        assert heard(serving, signal.SIGTERM) == ["stopping"]
+        assert serving.wait() == 0
+
+
+def test_a_worker_with_a_socket_of_its_own_takes_what_waits_when_its_slot_goes() -> None:
+    with Serving("signalled", server={"workers": 2}, listen={"reuseport": True}) as serving:
+        for _ in range(2):
+            serving.event("ready")
+        serving.logged("serving")
+        assert heard(serving, TTOU) == ["stopping"]
+        assert heard(serving, HUP) == [str(int(TTOU)), "stopping"]
+
+
+def test_workers_that_halt_take_what_waits() -> None:
+    with Serving("signalled", server={"workers": 2}) as serving:
+        for _ in range(2):
+            serving.event("ready")
+        serving.logged("serving")
+        assert heard(serving, WINCH) == ["stopping"]
+        assert serving.event("stopping")[0] == ["SIGTERM"]
+
+
+def test_a_socket_that_a_reload_drops_is_emptied(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    with Serving("signalled", reread=str(file)) as serving:
+        serving.event("ready")
+        serving.logged("serving")
+        file.write_text(json.dumps({"server": {"bind": ["127.0.0.1:0", f"unix:{tmp_path}/a"]}}))
+        assert heard(serving, HUP) == [str(int(TTOU)), "stopping"]
+        serving.logged("reloaded")
+        file.write_text(json.dumps({"server": {"bind": ["127.0.0.1:0"]}}))
+        assert heard(serving, HUP) == ["stopping"]
+
+
 def test_reopens_its_own_log(tmp_path: Path) -> None:
     log = tmp_path / "error.log"
     with Serving("signalled", log={"error": str(log)}) as serving:

@@ -61,8 +61,9 @@ class Gate:
 class Threaded:
     """Serves the WSGI application `app` on `minimum` to `maximum` threads.
 
-    policy: arguments of Policy. handler: arguments of WsgiHandler. `errors`: exceptions nobody took; `failed`: those of
-    the application. Leaving the context drains the server and checks that all its threads end and no error is left.
+    policy: arguments of Policy. handler: arguments of WsgiHandler. shared: as if other processes accepted too.
+    `errors`: exceptions nobody took; `failed`: those of the application. Leaving the context drains the server and
+    checks that all its threads end and no error is left.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Threaded:
         policy: dict[str, Any] | None = None,
         send_buffer: int = 0,
         temp_dir: str | None = None,
+        shared: bool = False,
         **handler: Any,
     ) -> None:
         self.errors: list[BaseException] = []
@@ -96,7 +98,7 @@ class Threaded:
         told: dict[str, Any] = {"on_app_error": lambda exchange, error: self.failed.append(error), "temp_dir": temp_dir}
         site = Policy(**(told | (policy or {})))
         gateway = WsgiHandler(app, self.executor, server=self.address, multithread=True, **handler)
-        listen(self.reactor, self.socket, Http1Connector(site, gateway, "http", self.address), exclusive=False)
+        listen(self.reactor, self.socket, Http1Connector(site, gateway, "http", self.address), exclusive=shared)
         self.thread = threading.Thread(target=self.executor.run, name="drawbar-main", daemon=True)
 
     def __enter__(self) -> Self:

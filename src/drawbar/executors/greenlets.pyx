@@ -12,7 +12,7 @@ from collections import deque
 from gevent import Greenlet, get_hub, getcurrent
 
 from drawbar.exchange.exchange cimport Executor, Job
-from drawbar.net.reactor cimport Reactor, TURN_KEPT, Turn
+from drawbar.net.reactor cimport ROOM_AMPLE, ROOM_NONE, ROOM_QUEUED, Reactor, TURN_KEPT, Turn
 
 
 cdef class GreenletsExecutor(Executor):
@@ -41,6 +41,7 @@ cdef class GreenletsExecutor(Executor):
     cdef Turn submit(self, Job job) except *:
         if self.maximum and (self.queue or len(self.running) >= self.maximum):
             self.queue.append(job)
+            self._note_room()
         else:
             self._start(job)
         return TURN_KEPT
@@ -48,7 +49,17 @@ cdef class GreenletsExecutor(Executor):
     cdef int _start(self, Job job) except -1:
         call = Greenlet(self._call, job)
         self.running.add(call)
+        self._note_room()
         call.switch()
+        return 0
+
+    cdef int _note_room(self) except -1:
+        """Tells the reactor whether another call could start."""
+        if self.maximum:
+            if len(self.running) + len(self.queue) < self.maximum:
+                self.reactor.set_room(ROOM_AMPLE)
+            else:
+                self.reactor.set_room(ROOM_QUEUED if self.queue else ROOM_NONE)
         return 0
 
     def _call(self, Job job):
@@ -57,6 +68,7 @@ cdef class GreenletsExecutor(Executor):
         except BaseException as error:
             self.reactor.report(error)
         self.running.discard(getcurrent())
+        self._note_room()
         if not self.looking and (self.queue or not self.running and self.on_ended is not None):
             self.looking = True
             self.soon(self._look)
@@ -71,5 +83,6 @@ cdef class GreenletsExecutor(Executor):
                 self._start(job)
             else:
                 job.dismiss()
+        self._note_room()
         if not self.running and self.on_ended is not None:
             self.on_ended()

@@ -15,14 +15,16 @@ import sys
 from collections import deque
 
 from drawbar.exchange.exchange cimport Executor, Job
-from drawbar.net.reactor cimport TURN_KEPT, Turn
+from drawbar.net.reactor cimport ROOM_AMPLE, ROOM_QUEUED, Reactor, TURN_KEPT, Turn
 
 cdef dict EAGER = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
 cdef class TasksExecutor(Executor):
-    """loop: the running event loop the reactor is nested in. maximum: calls that may run at once; 0: any number."""
+    """loop: the running event loop. maximum: calls that may run at once; 0: any number. reactor: nested in the loop;
+    without room for a call it leaves connections to other processes."""
     cdef object loop
+    cdef Reactor reactor
     cdef object make_task
     cdef dict options
     cdef readonly set running
@@ -30,8 +32,9 @@ cdef class TasksExecutor(Executor):
     cdef int counted                # of `running`, those that the maximum is about
     cdef object queue
 
-    def __init__(self, object loop, int maximum=0):
+    def __init__(self, object loop, int maximum=0, Reactor reactor=None):
         self.loop = loop
+        self.reactor = reactor
         self.make_task = asyncio.Task
         self.options = dict(EAGER, loop=loop)
         self.running = set()
@@ -58,9 +61,17 @@ cdef class TasksExecutor(Executor):
                 task.add_done_callback(self.running.discard)
         elif self.counted < self.maximum:
             self._start(job)
+            self._note_room()
         else:
             self.queue.append(job)
         return TURN_KEPT
+
+    cdef int _note_room(self) except -1:
+        """Tells the reactor whether another call could start."""
+        if self.reactor is not None:
+            # As if some always waited: a connection may turn out to be a conversation, which needs no room.
+            self.reactor.set_room(ROOM_QUEUED if self.counted >= self.maximum else ROOM_AMPLE)
+        return 0
 
     cdef int _start(self, Job job) except -1:
         """Makes a call that counts."""
@@ -93,3 +104,4 @@ cdef class TasksExecutor(Executor):
             except Exception as error:
                 self.loop.call_exception_handler({"message": "a call cannot be made", "exception": error})
                 job.dismiss()
+        self._note_room()

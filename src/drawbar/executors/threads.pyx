@@ -19,7 +19,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from drawbar.exchange.exchange cimport Executor, Job, now_ns
 from drawbar.executors.lanes cimport (
     LANE_NONE, LANE_QUICK, Lane, Slots, look_again_ns, next_lane, note_ended, note_quick, note_started)
-from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, TURN_LOST, Turn
+from drawbar.net.reactor cimport (
+    ROOM_AMPLE, ROOM_NONE, ROOM_QUEUED, ROOM_SOME, Reactor, Source, TURN_KEPT, TURN_LOST, Turn)
 
 import threading
 from collections import deque
@@ -290,6 +291,8 @@ cdef class ThreadsExecutor(Executor):
                 thread.coming = False
                 self.starting -= 1
             thread.noticed()
+            if self.reactor.leaving:
+                self._note_room()
             if not self.led:
                 self._lead()
                 continue
@@ -315,6 +318,7 @@ cdef class ThreadsExecutor(Executor):
         self.calling = False
         try:
             while not reactor.stopped:
+                self._note_room()
                 if reactor.turn(self._sleep_ms()) == TURN_LOST or self.epoch != epoch:
                     return 0
                 if self.slow or self.quick:
@@ -327,6 +331,19 @@ cdef class ThreadsExecutor(Executor):
             if reactor.stopped:
                 self._wake_all()
         return 0
+
+    cdef int _note_room(self) except -1:
+        """Tells the reactor whether a quick call that came now would have to wait for the end of another one."""
+        cdef int quick = <int>len(self.quick)
+        cdef int slow = <int>len(self.slow)
+        cdef int running = self.slots.running
+        cdef bint none = running >= self.maximum
+        if not none and running + quick + slow >= self.maximum:
+            # Either they are about to start, or slow ones wait although a slot is free: that is for quick ones.
+            none = next_lane(&self.slots, quick, slow, now_ns()) != LANE_NONE
+        if none:
+            return self.reactor.set_room(ROOM_QUEUED if quick + slow > 0 else ROOM_NONE)
+        return self.reactor.set_room(ROOM_SOME if running > 0 else ROOM_AMPLE)
 
     cdef uint64_t _look_again_ns(self) except? 0:
         return look_again_ns(&self.slots, <int>len(self.quick), <int>len(self.slow), now_ns())

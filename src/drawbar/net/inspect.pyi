@@ -1,6 +1,7 @@
 """Types of the native module `inspect`."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from drawbar.net.listener import Connector
 from drawbar.net.reactor import Reactor
@@ -30,6 +31,8 @@ class EntryProbe:
 def observe_latency(cell: Cell, ns: int) -> None: ...
 def connections(reactor: Reactor) -> list[View]: ...
 def pooled_blocks(reactor: Reactor) -> int: ...
+def set_room(reactor: Reactor, room: Literal["ample", "some", "none", "queued"]) -> None: ...
+def is_exclusive(reactor: Reactor) -> list[bool]: ...
 
 class View:
     fd: int

@@ -4,12 +4,13 @@
 Nothing that serves imports this. A probe adds no behaviour of its own: it calls the function under test and shows what
 came of it.
 """
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from drawbar.net.output cimport output_bytes, output_file, output_spill
 from drawbar.net.connection cimport Connection
 from drawbar.net.listener cimport Connector
-from drawbar.net.reactor cimport EPOLLIN, EPOLLOUT, Reactor, TURN_KEPT, Turn
+from drawbar.net.reactor cimport EPOLLEXCLUSIVE, EPOLLIN, EPOLLOUT, Reactor, Room, Source, TURN_KEPT, Turn
 from drawbar.net.scoreboard cimport (
     Cell, Entry, atomic_load, entry_answer, entry_free, entry_hold, entry_new, entry_publish, entry_time_out,
     entry_unhold, observe)
@@ -124,6 +125,21 @@ def connections(Reactor reactor):
 def pooled_blocks(Reactor reactor):
     """Blocks a reactor keeps for reuse."""
     return reactor.pool.size
+
+
+def set_room(Reactor reactor, str room):
+    """As an executor does: ample, some, none, queued."""
+    reactor.set_room(<Room><int>("ample", "some", "none", "queued").index(room))
+
+
+def is_exclusive(Reactor reactor):
+    """Whether the kernel wakes this process in the place of others, for each listener it is woken for at all."""
+    cdef Source listener
+    return [
+        bool(listener.interest & <uint32_t>EPOLLEXCLUSIVE)
+        for listener in reactor.listeners
+        if reactor.table[listener.fd] is <PyObject*>listener
+    ]
 
 
 cdef class View:

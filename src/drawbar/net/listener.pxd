@@ -4,7 +4,7 @@ from drawbar.net.reactor cimport Reactor, Source
 
 cdef enum:
     ACCEPT_BATCH = 64           # connections accepted per event, so that open ones get their turn
-    ACCEPT_RETRY_MS = 1_000     # pause of accepting when there is no descriptor left, unless a connection closes before
+    SHARED_BATCH = 1            # the same where other processes accept, too
 
 cdef class Connector:
     """Makes the connection object for an accepted socket: what a listener leads to."""
@@ -14,4 +14,5 @@ cdef class Listener(Source):
     cdef Reactor reactor
     cdef Connector connector
     cdef object socket
+    cdef int _take(self, int most) except -1
     cdef int _out_of(self, int code) except -1

@@ -2,14 +2,17 @@
 """Listening sockets: accept, and who makes the connection of what was accepted.
 
 Law: a listener takes a bounded number of connections a turn, and none while the reactor pauses; what is not accepted
-stays in the kernel's queue, where other processes that share the socket take it.
+stays in the kernel's queue, where other processes that share the socket take it. Of a shared socket a process takes one
+connection a turn and then goes to the end of those that wait there, so idle processes take turns; and none while every
+call waits that could come of it (Reactor.set_room).
 """
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EPERM, EPROTO, errno
 from libc.stdint cimport uint32_t
 from posix.unistd cimport close
 from drawbar.net.addresses cimport read_address, sockaddr, sockaddr_storage
 from drawbar.net.connection cimport Connection
-from drawbar.net.reactor cimport EPOLLEXCLUSIVE, EPOLLIN, EPOLLRDHUP, Reactor, Source, TURN_KEPT, Turn
+from drawbar.net.reactor cimport (
+    ACCEPT_RETRY_MS, EPOLLIN, EPOLLRDHUP, ROOM_NONE, Reactor, Source, TURN_KEPT, Turn)
 
 import os
 
@@ -23,6 +26,16 @@ cdef extern from "<sys/socket.h>" nogil:
     int getpeername(int fd, sockaddr* address, socklen_t* size)
 
 
+cdef extern from "<poll.h>" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    enum:
+        POLLIN
+    int poll(pollfd* fds, unsigned long count, int timeout_ms)
+
+
 cdef class Connector:
     """Makes the connection object for an accepted socket: what a listener leads to."""
 
@@ -33,14 +46,15 @@ cdef class Connector:
 def listen(Reactor reactor, object socket, Connector connector, *, bint exclusive=True):
     """Accepts connections of a listening, non-blocking socket for `connector`.
 
-    exclusive: of several processes that share the socket only some wake for a connection (EPOLLEXCLUSIVE).
+    exclusive: other processes accept from it, too. Then one that sleeps is woken for a connection and not all
+    (EPOLLEXCLUSIVE), and those without room leave it to the others.
     """
     cdef Listener listener = Listener.__new__(Listener)
     listener.socket = socket
     listener.fd = socket.fileno()
     listener.reactor = reactor
     listener.connector = connector
-    listener.interest = EPOLLIN | EPOLLEXCLUSIVE if exclusive else EPOLLIN
+    listener.shared = exclusive
     reactor.add_listener(listener)
 
 
@@ -81,24 +95,52 @@ cdef class Listener(Source):
     """A listening socket."""
 
     cdef Turn on_events(self, uint32_t events) except *:
+        cdef Reactor reactor = self.reactor
+        if not self.shared:
+            self._take(ACCEPT_BATCH)
+        elif reactor.room >= ROOM_NONE:
+            # Inside a loop, where others were woken, too; otherwise it had left already.
+            reactor.leave(True)
+        elif self._take(SHARED_BATCH):
+            reactor.step_back(self)
+        return TURN_KEPT
+
+    cdef bint on_left(self, bint take) except -1:
+        cdef pollfd look
+        look.fd = self.fd
+        look.events = POLLIN
+        if poll(&look, 1, 0) != 1:
+            return False
+        if take:
+            self._take(SHARED_BATCH)
+        return True
+
+    cdef int on_drain(self) except -1:
+        while self._take(ACCEPT_BATCH) > 0:
+            pass
+        return 0
+
+    cdef int _take(self, int most) except -1:
+        """Accepts so many connections at most, and says how many."""
         cdef sockaddr_storage address
         cdef socklen_t size
         cdef int fd
-        for _ in range(ACCEPT_BATCH):
+        cdef int taken = 0
+        for _ in range(most):
             if not self.reactor.accepting:
-                return TURN_KEPT
+                break
             size = sizeof(address)
             address.ss_family = 0
             fd = accept4(self.fd, <sockaddr*>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
             if fd < 0:
                 if errno == EINTR or errno == ECONNABORTED or errno == EPROTO or errno == EPERM:
                     continue
-                if errno == EAGAIN:
-                    return TURN_KEPT
-                self._out_of(errno)
-                return TURN_KEPT
+                if errno != EAGAIN:
+                    self._out_of(errno)
+                break
             _begin(self.reactor, self.connector, fd, &address)
-        return TURN_KEPT
+            taken += 1
+        return taken
 
     cdef int _out_of(self, int code) except -1:
         """No descriptors or memory left for another connection.

@@ -9,6 +9,8 @@ from drawbar.net.timers cimport Wheel
 cdef enum:
     SCRATCH_BYTES = 65_536      # read buffer shared by all connections; one read takes at most this
     BATCH_EVENTS = 256          # events taken from the kernel at once
+    ACCEPT_RETRY_MS = 1_000     # pause of accepting when the kernel refused, unless a connection closes before
+    LEAVE_MS = 10               # between two looks at connections left to others: at the second nobody came for them
 
 cdef extern from "<sys/epoll.h>" nogil:
     struct epoll_event:
@@ -27,15 +29,23 @@ cdef enum Turn:
     TURN_KEPT = 0               # go on with the next event
     TURN_LOST = 1               # another thread leads now: unwind, touch nothing of the reactor's
 
+cdef enum Room:                 # for a call that would come now
+    ROOM_AMPLE = 0              # nothing runs beside the leader
+    ROOM_SOME = 1               # calls run on other threads, which may keep the leader from moving
+    ROOM_NONE = 2               # it would have to wait for the end of another one
+    ROOM_QUEUED = 3             # it would, and be one of many: the end of a call makes no room
+
 cdef class Source:
     """Something with a descriptor in the epoll set."""
     cdef readonly int fd
     cdef uint32_t generation    # tells this source's events from those of an earlier one with the same fd
     cdef uint32_t interest      # events it is registered for
+    cdef bint shared            # a listener that other processes accept from, too
     cdef Turn on_events(self, uint32_t events) except *
     cdef Turn on_resume(self) except *          # deferred before, and now on the leading thread
     cdef int on_timeout(self) except -1
     cdef int on_drain(self) except -1           # the server is stopping
+    cdef bint on_left(self, bint take) except -1    # a listener: whether connections wait that were left to others
     cdef int on_relieved(self) except -1        # the thread inside a call for it leads no more: others use the reactor
     cdef void on_forked(self) noexcept          # in a child an app forked: let go, without a word to the peer
     cdef void on_failed(self) noexcept          # raised something nobody handled, or the reactor closes: end
@@ -63,8 +73,13 @@ cdef class Reactor:
     cdef int connection_limit
     cdef bint paused                    # by pause(), until resume()
     cdef bint full                      # no room for another connection, until one closes
-    cdef bint accepting                 # listeners are in the epoll set: neither paused nor full
-    cdef uint64_t retry_ms              # when to accept again after running out of descriptors; 0: no such time
+    cdef bint accepting                 # neither paused nor full
+    cdef bint sharing                   # other processes accept from the same sockets
+    cdef Room room
+    cdef bint leaving                   # no room: shared listeners are out of the set, their connections left to others
+    cdef bint waited                    # connections that were left waited at the last look
+    cdef uint64_t look_ms               # when to look next whether some wait
+    cdef uint64_t retry_ms              # when to accept again after the kernel refused; 0: no such time
     cdef list listeners
     cdef bint draining
     cdef bint ends_with_last            # nobody else will come: the last connection's end is the reactor's
@@ -101,6 +116,12 @@ cdef class Reactor:
     cdef Turn _resume_deferred(self) except *
     cdef int _expire(self) except -1
     cdef void set_full(self, bint full) noexcept
+    cdef int set_room(self, Room room) except -1
+    cdef int leave(self, bint leaving) except -1
+    cdef int step_back(self, Source listener) except -1
+    cdef int _look(self) except -1
+    cdef int _admit(self, Source listener, uint32_t events) except -1
+    cdef uint32_t _events_of(self, Source listener) noexcept
     cdef int _set_accepting(self) except -1
     cpdef pause(self)
     cpdef resume(self)

@@ -14,7 +14,7 @@ a set is readable while one of its members is ready (epoll(7), "Questions and an
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memset
 from posix.time cimport clock_gettime, timespec
@@ -63,6 +63,9 @@ cdef class Source:
 
     cdef int on_drain(self) except -1:
         return 0
+
+    cdef bint on_left(self, bint take) except -1:
+        return False
 
     cdef int on_relieved(self) except -1:
         return 0
@@ -236,9 +239,11 @@ cdef class Reactor:
 
     cpdef add_listener(self, Source listener):
         """Keeps a listener in the set except while accepting pauses."""
+        cdef uint32_t events = self._events_of(listener)
         self.listeners.append(listener)
-        if self.accepting:
-            self.add(listener, listener.interest)
+        self.sharing = self.sharing or listener.shared
+        if events:
+            self.add(listener, events)
 
     cdef void connection_opened(self) noexcept:
         self.connections += 1
@@ -275,25 +280,98 @@ cdef class Reactor:
         self._set_accepting()
 
     cpdef resume(self):
-        """Accepts again after pause(), as soon as there is room."""
-        self.paused = False
+        """Accepts again after pause(), as soon as there is room; when it drains, no more."""
+        self.paused = self.draining
         self._set_accepting()
 
-    cdef int _set_accepting(self) except -1:
-        """Puts the listeners into the set, or takes them out."""
-        cdef Source listener
-        cdef bint accepting = not self.paused and not self.full
-        if accepting == self.accepting:
+    cdef int set_room(self, Room room) except -1:
+        """Said by the executor whenever it changes, on any thread: whether there is room for another call.
+
+        Without room, connections on shared sockets are left to other processes. With ROOM_QUEUED those that nobody
+        else comes for are taken, one at a time, since none would ever be otherwise.
+
+        For a connection the kernel wakes one sleeping process of those that have the socket exclusively, and nobody in
+        its place when that one leaves it alone. So nothing is left that only this process was woken for: what wakes a
+        process is the first event of its batch, and while it sleeps no room is lost, as no call comes. With ROOM_SOME
+        a process may have to wait for the GIL before it can accept: it is woken beside another one, not in its place.
+        """
+        if room == self.room:
             return 0
-        self.accepting = accepting
+        self.room = room
+        if not self.sharing:
+            return 0
+        if not self.nested:
+            self.leaving = room >= ROOM_NONE
+            self._set_accepting()
+        elif self.leaving and room < ROOM_NONE:
+            # Inside a loop every process is woken for a connection: leaving waits until there is one.
+            self.leave(False)
+        return 0
+
+    cdef int leave(self, bint leaving) except -1:
+        """Takes shared listeners out of the set, or puts them back."""
+        self.leaving = leaving
+        return self._set_accepting()
+
+    cdef int step_back(self, Source listener) except -1:
+        """Goes to the end of the processes that wait at a shared listener: the kernel wakes the first that sleeps."""
+        cdef uint32_t events = self._events_of(listener)
+        # Inside a loop the order does not matter.
+        if not self.nested and events & <uint32_t>EPOLLEXCLUSIVE:
+            self.remove(listener)
+            self._admit(listener, events)
+        return 0
+
+    cdef int _look(self) except -1:
+        """Takes connections that were left to others and that nobody came for, from one look to the next."""
+        cdef Source listener
+        cdef bint waits = False
+        self.look_ms = self.now_ms + LEAVE_MS
         for listener in self.listeners:
-            if not accepting:
-                self.remove(listener)
-                continue
+            if not self.accepting:
+                break
             try:
-                self.add(listener, listener.interest)
-            except OSError as error:
-                self.report(error)
+                if listener.shared and listener.on_left(self.waited):
+                    waits = True
+            except Exception as error:
+                self._failed(listener, error)
+        self.waited = waits
+        return 0
+
+    cdef uint32_t _events_of(self, Source listener) noexcept:
+        """What a listener belongs into the set for now; 0: not at all."""
+        if not self.accepting or self.leaving and listener.shared:
+            return 0
+        if listener.shared and self.room == ROOM_AMPLE:
+            return EPOLLIN | EPOLLEXCLUSIVE
+        return EPOLLIN
+
+    cdef int _set_accepting(self) except -1:
+        """Puts listeners into the set, or takes them out."""
+        cdef Source listener
+        cdef uint32_t events, wanted
+        self.accepting = not self.paused and not self.full
+        for listener in self.listeners:
+            wanted = self._events_of(listener)
+            events = 0
+            if listener.fd < self.table_size and self.table[listener.fd] is <PyObject*>listener:
+                events = listener.interest
+            if events == wanted:
+                continue
+            # EPOLLEXCLUSIVE can only be given when a descriptor is added (epoll_ctl(2)).
+            if events:
+                self.remove(listener)
+            if wanted:
+                self._admit(listener, wanted)
+        return 0
+
+    cdef int _admit(self, Source listener, uint32_t events) except -1:
+        """Puts a listener into the set; when the kernel refuses, tries again after a while."""
+        try:
+            self.add(listener, events)
+        except OSError as error:
+            self.retry_ms = self.now_ms + ACCEPT_RETRY_MS
+            self.report(error)
         return 0
 
     # -- turns
@@ -301,15 +379,17 @@ cdef class Reactor:
     cdef int timeout_ms(self) noexcept:
         """How long the leader may sleep: to the next deadline, for ever when there is none."""
         cdef uint32_t due = wheel_next(&self.wheel)
-        cdef int64_t wait
+        cdef uint64_t until
         if self.deferred or self.batch_next < self.batch_size:
             return 0
-        if due == <uint32_t>NEVER and self.retry_ms == 0:
-            return -1
-        wait = <int64_t>due * TICK_MS + TICK_MS - <int64_t>self.now_ms
+        until = <uint64_t>due * TICK_MS + TICK_MS if due != <uint32_t>NEVER else UINT64_MAX
         if self.retry_ms:
-            wait = min(wait, <int64_t>self.retry_ms - <int64_t>self.now_ms)
-        return <int>max(<int64_t>0, wait)
+            until = min(until, self.retry_ms)
+        if self.leaving and self.room == ROOM_QUEUED and self.accepting:
+            until = min(until, self.look_ms)
+        if until == UINT64_MAX:
+            return -1
+        return <int>(until - self.now_ms) if until > self.now_ms else 0
 
     cdef Turn turn(self, int timeout_ms) except *:
         """Waits for events at most that long (-1: for ever), handles them, then deadlines and deferred connections."""
@@ -332,6 +412,10 @@ cdef class Reactor:
                     self.waiting = False
             self.batch_size = n if n > 0 else 0
             self.refresh_clock()
+            if not self.leaving:
+                # The kernel was asked.
+                self.look_ms = self.now_ms + LEAVE_MS
+                self.waited = False
         self._begin_turn(fresh)
         while self.batch_next < self.batch_size:
             event = &self.batch[self.batch_next]
@@ -351,6 +435,8 @@ cdef class Reactor:
             return TURN_LOST
         if wheel_next(&self.wheel) <= self.tick():
             self._expire()
+        if self.leaving and self.room == ROOM_QUEUED and self.now_ms >= self.look_ms:
+            self._look()
         if self.retry_ms and self.now_ms >= self.retry_ms:
             self.retry_ms = 0
             if self.connections < self.connection_limit:
@@ -462,13 +548,16 @@ cdef class Reactor:
         return self.stopped
 
     def drain(self):
-        """Stops accepting; every connection ends with the answer to its present or next request."""
+        """Stops accepting; every connection ends with the answer to its present or next request.
+
+        What waits in the listen queues is taken first: who is through the handshake was promised an answer. Where
+        other processes will take it, pause() before.
+        """
         cdef int fd
         cdef Source source
         if self.accepting:
             for source in self.listeners:
-                # Who is through the handshake was promised an answer.
-                source.on_events(EPOLLIN)
+                source.on_drain()
         self.pause()
         self.draining = True
         self.page.phase = PHASE_DRAINING

@@ -119,10 +119,24 @@ class Crew:
         spawned = self._promotable.get(worker.pid)
         current = worker.generation == self.pool.generation and self.pool.ending is None
         self.pool.on_asked_to_stop(worker, self._clock())
+        if self._is_relieved(worker):
+            # What waits in the listen queues is others' to take; a worker that drains takes all of it otherwise.
+            self.signal(worker, PAUSE_SIGNAL)
         if worker.retiring is Cause.REFORK and current and spawned is not None:
             promote(spawned)
         else:
             self.signal(worker, signal.SIGTERM)
+
+    def _is_relieved(self, worker: Worker) -> bool:
+        """Somebody who stays accepts from every socket the worker has."""
+        if self.pool.ending is not None or self.pool.halted or self.listeners.has_left:
+            return False
+        own = self.listeners.has_own(worker.slot)
+        return any(
+            other.is_serving() and self.pool.is_fit(other) and (other.slot == worker.slot or not own)
+            for other in self.pool.workers
+            if other is not worker and any(slot.number == other.slot for slot in self.pool.slots)
+        )
 
     def retire(self, worker: Worker, cause: Cause) -> None:
         """Has the worker replaced; nothing when that is under way."""

@@ -166,6 +166,15 @@ class Listeners:
             self._steer()
         return [opened.socket for place in self._open if place.slot in (SHARED, slot) for opened in self._open[place]]
 
+    def has_own(self, slot: int) -> bool:
+        """The worker of a slot has sockets no other slot's worker has."""
+        return any(place.slot == slot for place in self._open)
+
+    @property
+    def has_left(self) -> bool:
+        """Some workers may still have sockets that others no longer get."""
+        return bool(self._left)
+
     def not_for_slot(self, slot: int) -> list[int]:
         """Descriptors the worker of a slot must close: sockets of other slots, and those no longer wanted."""
         mine = set(self.for_slot(slot))
@@ -183,7 +192,7 @@ class Listeners:
         New connections are led to other workers. After that time the worker is told to stop, takes what waits, and
         `close_slot` follows its end.
         """
-        if not any(place.slot == slot for place in self._open):
+        if not self.has_own(slot):
             return 0.0
         self._leaving.add(slot)
         self._steer()

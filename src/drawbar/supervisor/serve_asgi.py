@@ -7,13 +7,12 @@ import signal
 from collections.abc import Callable
 
 from drawbar.config import OperatorError
-from drawbar.exchange.http1 import Http1Connector
 from drawbar.executors.tasks import TasksExecutor
 from drawbar.gateways.asgi import AsgiHandler
 from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import REOPEN_SIGNAL, Site, attend, server_name
+from drawbar.supervisor.site import REOPEN_SIGNAL, Site
 
 # Between two looks at the connections' deadlines while there are connections.
 TICK_SECONDS = 0.1
@@ -87,7 +86,7 @@ class _Server:
             starting.cancel()
             return
         await starting
-        executor = TasksExecutor(loop, self.site.config.app.max_concurrency)
+        executor = TasksExecutor(loop, self.site.config.app.max_concurrency, self.reactor)
         self._listen(loop, executor, state)
         if self.site.out_of_band is not None:
             self.site.out_of_band.attach(self.reactor, lambda: bool(executor.running))
@@ -118,9 +117,7 @@ class _Server:
                 websocket=websocket.run,
                 error_page=site.error_page(),
             )
-            listener.setblocking(False)
-            connector = Http1Connector(site.policy, handler, "http", server_name(listener))
-            attend(reactor, listener, connector, exclusive=site.shared_listeners)
+            site.attend(reactor, listener, handler)
         reactor.set_on_defer(lambda: loop.call_soon(reactor.run_deferred))
         reactor.set_on_empty(self._on_empty)
         loop.add_reader(reactor.epoll_fd, reactor.drain_ready)

@@ -12,14 +12,13 @@ from types import FrameType
 from typing import NamedTuple
 
 from drawbar.exchange.exchange import Executor
-from drawbar.exchange.http1 import Http1Connector
 from drawbar.executors.inline import InlineExecutor
 from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.concurrency import calls_at_once, model_of, thread_range
 from drawbar.supervisor.forks import disown_in_children
-from drawbar.supervisor.site import Site, attend, server_name
+from drawbar.supervisor.site import Site, server_name
 
 
 class Calls(NamedTuple):
@@ -59,19 +58,17 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     ignore_signals = _obey_signals(site, reactor)
     disown_in_children(reactor, site.listeners)
     for listener in site.listeners:
-        name = server_name(listener)
         handler = WsgiHandler(
             site.app.app,
             calls.executor,
             root_path=config.app.root_path,
-            server=name,
+            server=server_name(listener),
             multithread=calls.multithread,
             multiprocess=calls.apart or site.shared_listeners,
             stream_input=config.app.stream_input,
             error_page=site.error_page(),
         )
-        listener.setblocking(False)
-        attend(reactor, listener, Http1Connector(site.policy, handler, "http", name), exclusive=site.shared_listeners)
+        site.attend(reactor, listener, handler)
     if site.out_of_band is not None:
         site.out_of_band.attach(reactor, calls.is_busy)
     ready()

@@ -12,9 +12,12 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 from drawbar.config import Config
+from drawbar.exchange.exchange import Handler
 from drawbar.exchange.forwarded import Proxies
+from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.log_files import LogFiles
 from drawbar.exchange.policy import Policy
+from drawbar.exchange.proxied import ProxiedConnector
 from drawbar.exchange.refusals import app_error_line, refusal_line
 from drawbar.gateways.target import LoadedApp
 from drawbar.net.listener import Connector, adopt, listen
@@ -84,6 +87,20 @@ class Site(NamedTuple):
     def shared_listeners(self) -> bool:
         """Other processes accept from the same sockets, or serve other connections (inetd)."""
         return self.config.process.inetd or self.config.server.worker_count(len(os.sched_getaffinity(0))) > 1
+
+    def attend(self, reactor: Reactor, listener: socket.socket, handler: Handler) -> None:
+        """Accepts connections of a listening socket; a connected one is the connection, and all there is to serve."""
+        site = Http1Connector(self.policy, handler, "http", server_name(listener))
+        connector: Connector = ProxiedConnector(site) if self.config.proxy.protocol else site
+        listener.setblocking(False)
+        if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listen(reactor, listener, connector, exclusive=self.shared_listeners and not self._is_own(listener))
+        else:
+            adopt(reactor, listener.detach(), connector)
+
+    def _is_own(self, listener: socket.socket) -> bool:
+        """No other worker accepts from it: each has a socket, over which the kernel spreads connections."""
+        return self.config.listen.reuseport and bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
 
     def error_page(self) -> Callable[[BaseException, Any], bytes] | None:
         """The page that shows an exception, for development only."""
@@ -186,14 +203,6 @@ def make_proxies(config: Config) -> Proxies | None:
     if not trusted:
         return None
     return Proxies(lambda address: any(network.contains(address) for network in trusted), config.proxy.headers)
-
-
-def attend(reactor: Reactor, socket_: socket.socket, connector: Connector, *, exclusive: bool) -> None:
-    """Accepts connections of a listening socket; a connected one is the connection, and all there is to serve."""
-    if socket_.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        listen(reactor, socket_, connector, exclusive=exclusive)
-    else:
-        adopt(reactor, socket_.detach(), connector)
 
 
 def server_name(listener: socket.socket) -> ServerName:
