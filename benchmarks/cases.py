@@ -127,6 +127,20 @@ CASES: tuple[Case, ...] = (
         rounds=3,
     ),
     Case(
+        "room",
+        "New connections while three of four slots block for 50 ms at a time",
+        ("drawbar-2x2", "drawbar-4x1", "gunicorn-gthread-2x2", "gunicorn-sync-4", "granian-2x2"),
+        (
+            P50,
+            Metric("p90_ms", "p90 ms", 2),
+            P99,
+            Metric("blocking_rps", "blocking: requests/s", 1),
+        ),
+        trials.room,
+        app="views",
+        rounds=3,
+    ),
+    Case(
         "idle",
         "10,000 idle keep-alive connections",
         (NGINX, "drawbar", "drawbar-1:8", "drawbar-uvloop", "bjoern", "granian", "granian-asgi", "uvicorn"),
@@ -210,6 +224,11 @@ def targets(python: tuple[int, int]) -> list[Target]:
             Target("Blocking view, 8 threads", "blocking", server, "ideal_percent", ">=", 90, "% of ideal"),
             Target("Fast view beside it, p50", "blocking", server, "fast_p50_ms", "<", 1, "ms"),
         ]
+    # A free slot is found at once: nobody waits behind a call of 50 ms.
+    found += [
+        Target("New connection, one slot of four free, p90", "room", server, "p90_ms", "<", 10, "ms")
+        for server in ("drawbar-2x2", "drawbar-4x1")
+    ]
     for server in ("drawbar", "drawbar-uvloop"):
         found += [
             Target("Idle connection", "idle", server, "connection_bytes", "<=", 530, "bytes"),

@@ -1,9 +1,9 @@
 """How each server is started: one row each, as data. Starting it is process.py's matter.
 
 Commands may use {python}, {port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start). They run
-in this directory, so that `apps` can be imported. Each server runs one worker process and logs no access; what else is
-set is set because its default would measure something other than serving: a keep-alive timeout shorter than the run,
-a thread count other than the case's.
+in this directory, so that `apps` can be imported. Each server logs no access and, unless its name says otherwise (2x2:
+two workers with two threads each), runs one worker process; what else is set is set because its default would
+measure something other than serving: a keep-alive timeout shorter than the run, a thread count other than the case's.
 """
 
 from collections.abc import Iterable
@@ -30,25 +30,25 @@ class Server:
         return self.family not in (NGINX, "drawbar")
 
 
-def drawbar(name: str, interface: Interface, *options: str) -> Server:
+def drawbar(name: str, interface: Interface, *options: str, workers: int = 1) -> Server:
     """A row for Drawbar, as its users start it."""
-    target = ("{python}", "-m", "drawbar", "run", "apps:{app}", "--bind", "127.0.0.1:{port}", "--workers", "1")
-    return Server(name, "drawbar", interface, target + options)
+    target = ("{python}", "-m", "drawbar", "run", "apps:{app}", "--bind", "127.0.0.1:{port}")
+    return Server(name, "drawbar", interface, (*target, "--workers", str(workers), *options))
 
 
-def granian(name: str, interface: Interface, *options: str) -> Server:
+def granian(name: str, interface: Interface, *options: str, workers: int = 1) -> Server:
     """A row for granian, without HTTP/2 and WebSockets; by default it would leave the 1,025th connection waiting."""
     command = (
         *("{python}", "-m", "granian", "apps:{app}", "--interface", interface, "--host", "127.0.0.1"),
-        *("--port", "{port}", "--workers", "1", "--http", "1", "--no-ws", "--log-level", "warning"),
+        *("--port", "{port}", "--workers", str(workers), "--http", "1", "--no-ws", "--log-level", "warning"),
         *("--backpressure", "12000"),
     )
     return Server(name, "granian", interface, command + options)
 
 
-def gunicorn(name: str, *options: str) -> Server:
+def gunicorn(name: str, *options: str, workers: int = 1) -> Server:
     """A row for gunicorn; its control socket would be one more thread that serves nobody."""
-    command = ("{python}", "-m", "gunicorn", "apps:{app}", "--bind", "127.0.0.1:{port}", "--workers", "1")
+    command = ("{python}", "-m", "gunicorn", "apps:{app}", "--bind", "127.0.0.1:{port}", "--workers", str(workers))
     quiet = ("--log-level", "warning", "--keep-alive", "75", "--worker-tmp-dir", "{scratch}", "--no-control-socket")
     return Server(name, "gunicorn", "wsgi", command + quiet + options)
 
@@ -67,6 +67,8 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar", "wsgi", "--threads", "1"),
     drawbar("drawbar-1:8", "wsgi", "--threads", "1:8"),
     drawbar("drawbar-8", "wsgi", "--threads", "8"),
+    drawbar("drawbar-2x2", "wsgi", "--threads", "2", workers=2),
+    drawbar("drawbar-4x1", "wsgi", "--threads", "1", workers=4),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),
     Server(
@@ -83,11 +85,14 @@ SERVERS: tuple[Server, ...] = (
     ),
     granian("granian", "wsgi", "--blocking-threads", "1"),
     granian("granian-8", "wsgi", "--blocking-threads", "8"),
+    granian("granian-2x2", "wsgi", "--blocking-threads", "2", workers=2),
     granian("granian-asgi", "asgi", "--loop", "uvloop"),
     uvicorn("uvicorn", "uvloop"),
     uvicorn("uvicorn-asyncio", "asyncio"),
     gunicorn("gunicorn-sync"),
     gunicorn("gunicorn-gthread", "--worker-class", "gthread", "--threads", "8"),
+    gunicorn("gunicorn-gthread-2x2", "--worker-class", "gthread", "--threads", "2", workers=2),
+    gunicorn("gunicorn-sync-4", workers=4),
     Server(
         "waitress",
         "waitress",

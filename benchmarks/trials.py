@@ -5,8 +5,10 @@ to be measured. Which trial a case uses, and which figures it shows, stands in c
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks import apps
@@ -21,6 +23,9 @@ SLOW_CLIENTS_OF_A_KIND = 1_000
 READERS = 50
 BLOCKING_CLIENTS = 16
 BLOCKING_THREADS = 8
+SLOTS = 4
+"""Calls at once that the servers of the case `room` are started for, over all of their workers."""
+PAUSE_S = 0.007
 SETTLE_S = 1.0
 SLOW_START_TIMEOUT_S = 15.0
 READERS_START_TIMEOUT_S = 30.0
@@ -83,6 +88,43 @@ def blocking(up: Running, settings: Settings) -> Sample:
         "fast_p50_ms": fast_load.p50_ms if fast_load.requests else math.inf,
         "fast_p99_ms": fast_load.p99_ms if fast_load.requests else math.inf,
     }
+
+
+def room(up: Running, settings: Settings) -> Sample:
+    """How long a new connection waits for its answer while blocking calls take every slot of the server but one.
+
+    Each request has a connection of its own, so whoever accepts decides where the call runs.
+    """
+    warm_up(up)
+    over = threading.Event()
+    with ThreadPoolExecutor(SLOTS - 1) as pool:
+        blocked = [pool.submit(ask_on_and_on, up, "/blocking", over) for _ in range(SLOTS - 1)]
+        try:
+            end = time.monotonic() + max(settings.seconds, 2)
+            waits: list[float] = []
+            while time.monotonic() < end:
+                # No multiple of the other calls' time, so every moment of theirs is met.
+                time.sleep(PAUSE_S)
+                waits.append(answer_time_ms(up))
+        finally:
+            over.set()
+        answered = sum(client.result() for client in blocked)
+    waits.sort()
+    return {
+        "p50_ms": waits[len(waits) // 2],
+        "p90_ms": waits[len(waits) * 9 // 10],
+        "p99_ms": waits[len(waits) * 99 // 100],
+        "blocking_rps": answered / max(settings.seconds, 2),
+    }
+
+
+def ask_on_and_on(up: Running, path: str, over: threading.Event) -> int:
+    """One request after the other, each on a connection of its own; how many were answered."""
+    answered = 0
+    while not over.is_set():
+        up.get(path)
+        answered += 1
+    return answered
 
 
 def idle(up: Running, settings: Settings) -> Sample:
