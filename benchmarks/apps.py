@@ -13,6 +13,7 @@ HEADERS = [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))]
 ASGI_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(BODY))]
 
 BLOCKING_S = 0.05
+SLOW_BOOT_S = 3.0
 LARGE_BYTES = 50_000_000
 BLOCK_BYTES = 50_000
 
@@ -67,3 +68,13 @@ def blocks() -> Iterator[bytes]:
 def whole() -> bytes:
     """The application's own copy of the large response, made once: what more a server takes is the server's."""
     return b"x" * LARGE_BYTES
+
+
+def __getattr__(name: str) -> Any:
+    """`slow_boot`: the greeting, from an application that is three seconds of work to load."""
+    if name != "slow_boot":
+        raise AttributeError(name)
+    until = time.thread_time() + SLOW_BOOT_S
+    while time.thread_time() < until:
+        pass
+    return hello

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import trials
+from benchmarks import trials, upheaval
 from benchmarks.servers import NGINX
 from benchmarks.trials import Trial
 
@@ -76,6 +76,19 @@ LOAD = (CPU, RATE, P50, P99, PSS)
 
 WSGI_PEERS = ("bjoern", "fastwsgi", "granian", "gunicorn-gthread", "gunicorn-sync", "waitress")
 ASGI_PEERS = ("uvicorn", "uvicorn-asyncio", "granian-asgi")
+
+UPHEAVAL = (
+    Metric("lost", "lost", 0),
+    Metric("reset", "reset or refused", 0),
+    Metric("requests", "answered", 0),
+    Metric("quiet_p99_ms", "p99 quiet ms", 2),
+    Metric("reload_p99_ms", "reload ms", 2),
+    Metric("resize_p99_ms", "TTIN/TTOU ms", 2),
+    Metric("upgrade_p99_ms", "upgrade ms", 2),
+    Metric("recycle_p99_ms", "recycling ms", 2),
+    Metric("p99_ratio", "worst p99 ratio", 2),
+    Metric("recycled", "workers recycled", 0),
+)
 
 CASES: tuple[Case, ...] = (
     Case(
@@ -189,6 +202,44 @@ CASES: tuple[Case, ...] = (
             rounds=1,
         )
         for kind, made in (("generated", "in 1,000 blocks"), ("whole", "as one bytes object"))
+    ),
+    Case(
+        "upheaval",
+        "60 clients at full speed: 20 reloads, 20 TTIN and TTOU, 5 upgrades, recycling after 200 requests; 2 workers",
+        ("drawbar-x2", "drawbar-x2-1:8", "drawbar-x2-uvloop", "gunicorn-x2"),
+        UPHEAVAL,
+        upheaval.upheaval,
+        rounds=3,
+    ),
+    Case(
+        "killed",
+        "`kill -9` of one of 2 workers beside 60 clients at full speed",
+        ("drawbar-x2", "drawbar-x2-1:8", "drawbar-x2-uvloop", "gunicorn-x2"),
+        (
+            Metric("lost_per_kill", "lost exchanges", 1),
+            Metric("wrong", "wrong answers, refusals", 0),
+            Metric("forked_ms", "death to fork ms", 1),
+            Metric("replaced_ms", "death to serving ms", 1),
+            Metric("gap_ms", "longest pause ms", 1),
+        ),
+        upheaval.killed,
+        rounds=3,
+    ),
+    Case(
+        "slow-boot",
+        "A reload with one worker, whose application is 3 s of work to load, beside 60 clients at full speed",
+        ("drawbar", "drawbar-1:8", "gunicorn-gthread"),
+        (
+            Metric("failed", "lost, reset or refused", 0),
+            Metric("reload_s", "reload took s", 2),
+            Metric("quiet_gap_ms", "quiet: longest pause ms", 1),
+            Metric("gap_ms", "longest pause ms", 1),
+            Metric("quiet_p99_ms", "quiet: p99 ms", 2),
+            Metric("p99_ms", "p99 ms", 2),
+        ),
+        upheaval.slow_boot,
+        app="slow_boot",
+        rounds=2,
     ),
 )
 

@@ -27,6 +27,13 @@ BOOT_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 3.0
 POLL_S = 0.02
 LOG_TAIL_LINES = 5
+CONFIG_FILES = {"drawbar": "drawbar.toml", "gunicorn": "gunicorn.conf.py"}
+"""What a server reads again when it is reloaded, in {scratch}; empty at the start."""
+RECYCLING = {
+    "drawbar": "[lifecycle]\nmax_requests = {requests}\nmax_requests_jitter = {jitter}\n",
+    "gunicorn": "max_requests = {requests}\nmax_requests_jitter = {jitter}\n",
+}
+JITTER_SHARE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,7 @@ class Running:
     server: Server
     port: int
     session: int
+    scratch: Path
 
     def url(self, path: str = "/") -> str:
         """Where it is reached."""
@@ -48,6 +56,12 @@ class Running:
     def memory(self) -> Memory:
         """Memory of its processes now."""
         return measure.memory(self.session)
+
+    def recycle_after(self, requests: int) -> None:
+        """Has its configuration say so; a reload makes it true."""
+        family = self.server.family
+        text = RECYCLING[family].format(requests=requests, jitter=requests // JITTER_SHARE)
+        (self.scratch / CONFIG_FILES[family]).write_text(text)
 
     def get(self, path: str = "/", timeout_s: float = 5.0) -> bytes:
         """One request on a connection of its own."""
@@ -71,7 +85,7 @@ def running(server: Server, app: str, server_cpu: int) -> Iterator[Running]:
         log = Path(scratch, "log")
         master = start(server, app_name(server, app), port, scratch, server_cpu)
         try:
-            up = Running(server, port, master.pid)
+            up = Running(server, port, master.pid, Path(scratch))
             wait_until_up(up, master, log)
             yield up
         finally:
@@ -97,6 +111,8 @@ def start(server: Server, app: str, port: int, scratch: str, server_cpu: int) ->
     if server.family == NGINX:
         template = string.Template((HERE / "nginx.conf").read_text())
         Path(scratch, "nginx.conf").write_text(template.substitute(values))
+    elif server.family in CONFIG_FILES:
+        Path(scratch, CONFIG_FILES[server.family]).touch()
     command = ["taskset", "-c", str(server_cpu), *(part.format_map(values) for part in server.command)]
     with Path(scratch, "log").open("wb") as log:
         return subprocess.Popen(

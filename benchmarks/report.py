@@ -36,7 +36,8 @@ class ServerResult:
     def spread(self, metric: str) -> float:
         """How far the rounds lie apart: (highest - lowest) / median."""
         values = [sample[metric] for sample in self.samples]
-        return (max(values) - min(values)) / statistics.median(values)
+        apart = max(values) - min(values)
+        return apart / statistics.median(values) if apart else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,8 @@ def uvicorn(name: str, loop: str) -> Server:
     return Server(name, "uvicorn", "asgi", command)
 
 
+RELOADABLE = ("--config", "{scratch}/drawbar.toml")
+
 SERVERS: tuple[Server, ...] = (
     Server(NGINX, NGINX, "static", ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx.conf")),
     drawbar("drawbar", "wsgi", "--threads", "1"),
@@ -69,6 +71,10 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-8", "wsgi", "--threads", "8"),
     drawbar("drawbar-2x2", "wsgi", "--threads", "2", workers=2),
     drawbar("drawbar-4x1", "wsgi", "--threads", "1", workers=4),
+    drawbar("drawbar-x2", "wsgi", "--threads", "1", *RELOADABLE, workers=2),
+    drawbar("drawbar-x2-1:8", "wsgi", "--threads", "1:8", *RELOADABLE, workers=2),
+    drawbar("drawbar-x2-uvloop", "asgi", "--loop", "uvloop", *RELOADABLE, workers=2),
+    drawbar("drawbar-x100", "wsgi", "--threads", "1", workers=100),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),
     Server(
@@ -93,6 +99,10 @@ SERVERS: tuple[Server, ...] = (
     gunicorn("gunicorn-gthread", "--worker-class", "gthread", "--threads", "8"),
     gunicorn("gunicorn-gthread-2x2", "--worker-class", "gthread", "--threads", "2", workers=2),
     gunicorn("gunicorn-sync-4", workers=4),
+    gunicorn(
+        *("gunicorn-x2", "--worker-class", "gthread", "--threads", "8", "--config", "{scratch}/gunicorn.conf.py"),
+        workers=2,
+    ),
     Server(
         "waitress",
         "waitress",
