@@ -1,7 +1,9 @@
 """No descriptors and no disk left: what does not fit is refused with a line in the log, and everything else goes on."""
 
 import os
+import re
 import resource
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,3 +115,28 @@ def test_a_full_disk_breaks_large_responses_off(server: Servers, connect: Connec
     assert received < size
     assert neighbour.request(GET).body == b"ok"
     assert "died" not in site.log.text
+
+
+def test_a_full_disk_under_the_logs(server: Servers, tmp_path: Path) -> None:
+    address = tmp_path / "socket"
+    site = server(
+        "logged:app",
+        *("--workers", "2", "--error-log", "/dev/full", "--access-log", "/dev/full", "--threads", "1"),
+        chdir=SITES,
+        bind=f"unix:{address}",
+        ready=False,
+    )
+    # Once each process that has something to say. The first line of all is the master's, that it serves.
+    full = r"\[(\d+)\] error: the error log loses lines: cannot write /dev/full: No space left on device$"
+    site.log.wait_for(full)
+    for _ in range(20):
+        with RawClient(str(address)) as client:
+            assert client.request(GET.replace(b"/", b"/now", 1)).status == 500
+    site.process.send_signal(signal.SIGHUP)
+    for _ in range(20):
+        with RawClient(str(address)) as client:
+            assert client.request(GET.replace(b"/", b"/now", 1)).status == 500
+    site.stop()
+    said = [re.search(full, line) for line in site.log.lines if line != "loaded"]
+    assert all(said), site.log.text
+    assert len({found[1] for found in said if found}) == len(said)

@@ -2,6 +2,9 @@
 
 import os
 import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,40 @@ def test_a_traceback_is_a_line_for_each_line(path: Path) -> None:
     assert lines[0].endswith("error: Traceback (most recent call last):")
     assert lines[-1].endswith("error: ValueError: the reason")
     assert path.read_text().count("the reason") == 2, "once in the source line, once in the message"
+
+
+def test_a_full_disk_is_told_once_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(path="/dev/full")
+    for _ in range(3):
+        log.error("x")
+    [line] = capfd.readouterr().err.splitlines()
+    assert line.endswith("error: the error log loses lines: cannot write /dev/full: No space left on device")
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow longer (setrlimit(2)); Python ignores the signal that would go with it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_becomes_full_in_the_middle_of_a_line(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    # Longer than what standard error is captured in will be.
+    path.write_bytes(b"x" * 100_000)
+    log = Log(path=str(path))
+    with room_for(path.stat().st_size + 20):
+        log.error("x")
+    why = "only part of a line could be written"
+    assert capfd.readouterr().err.endswith(f"the error log loses lines: cannot write {path}: {why}\n")
+    log.error("there is room again")
+    assert path.read_text().endswith("there is room again\n")
+    with room_for(path.stat().st_size):
+        log.error("x")
+    assert "the error log loses lines" in capfd.readouterr().err
 
 
 def test_off_writes_nothing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,8 @@ class Log:
         self._clock = clock
         self._rotated = rotated or (None if path is None else RotatedFile(path))
         self._standard = LogFile(_STDERR, owned=False)
+        self._failing = False
+        """The last line could not be written, which has been told."""
 
     @classmethod
     def from_config(cls, config: LogConfig) -> Self:
@@ -110,14 +112,22 @@ class Log:
     def write(self, level: str, message: str, files: LogFiles | None = None) -> None:
         """One event; `files` are those of the request it belongs to (`exchange.log_files`).
 
-        A log that cannot be written is no reason to stop serving: the line is lost.
+        A log that cannot be written is no reason to stop serving: lines are lost until it can be, and standard error is
+        told once.
         """
         if LEVELS[level] < self.threshold:
             return
-        line = f"{self._stamp()} [{os.getpid()}] {level}: {message.translate(_CONTROLS)}"
-        file = (files.error if files is not None else None) or self.file
-        with contextlib.suppress(OSError):
-            file.write(line.encode("utf-8", "backslashreplace")[:LINE_BYTES] + b"\n")
+        line = self._line(level, message)
+        try:
+            written = ((files.error if files is not None else None) or self.file).write(line)
+        except OSError as error:
+            self._lost(error.strerror)
+            return
+        if written < len(line):
+            # As a file system takes it that has just become full.
+            self._lost("only part of a line could be written")
+        else:
+            self._failing = False
 
     def traceback(self, level: str, error: BaseException, files: LogFiles | None = None) -> None:
         """The traceback of `error`, a line of the log for each of its lines; `files` as for write()."""
@@ -136,6 +146,18 @@ class Log:
         """
         if self._rotated is not None:
             self._rotated.reopen()
+
+    def _line(self, level: str, message: str) -> bytes:
+        text = f"{self._stamp()} [{os.getpid()}] {level}: {message.translate(_CONTROLS)}"
+        return text.encode("utf-8", "backslashreplace")[:LINE_BYTES] + b"\n"
+
+    def _lost(self, why: str | None) -> None:
+        if self._failing or self._rotated is None:
+            return
+        self._failing = True
+        with contextlib.suppress(OSError):
+            told = f"the error log loses lines: cannot write {self._rotated.path}: {why}"
+            self._standard.write(self._line("error", told))
 
     def _stamp(self) -> str:
         now = self._clock()
