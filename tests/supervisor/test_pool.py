@@ -131,6 +131,12 @@ def test_tells_a_first_boot_from_the_others() -> None:
     assert subject.on_ready(subject.workers[1], 10.0) is Boot.AGAIN
 
 
+def test_that_a_first_boot_failed_before_makes_it_news() -> None:
+    subject = pool(worker(1, READY), worker(2, STARTING), booted=True)
+    subject.on_died(subject.workers[1], 10.0)
+    assert subject.on_ready(subject.on_forked(2, 1, 99), 11.0) is Boot.AGAIN
+
+
 def test_a_worker_told_to_stop_while_it_starts_does_not_count_as_serving() -> None:
     subject = pool(worker(1, STOPPING, deadline=5.0), slots=1)
     subject.on_ready(subject.workers[0], 0.0)

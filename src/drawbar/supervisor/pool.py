@@ -222,7 +222,9 @@ class Pool(Struct):
     def on_ready(self, worker: Worker, now: float) -> Boot:
         """The worker serves. One that was told to stop while it started stays on its way out."""
         slot = self._find_slot(worker.slot)
-        boot = Boot.AGAIN if slot is None or slot.served else Boot.ANOTHER if self.booted else Boot.FIRST
+        boot = (
+            Boot.AGAIN if slot is None or slot.served or slot.failures else Boot.ANOTHER if self.booted else Boot.FIRST
+        )
         if worker.phase is Phase.STARTING:
             worker.phase, worker.ready_at, worker.deadline = Phase.READY, now, math.inf
         self.booted = True
