@@ -88,6 +88,27 @@ def test_workers_that_do_not_start_leave_the_former_ones(tmp_path: Path) -> None
         assert serving.stop() == 0
 
 
+def test_workers_that_do_not_start_take_log_and_pid_file_back(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("right = 1\n")
+    first, second, file = tmp_path / "first.pid", tmp_path / "second.pid", tmp_path / "options.json"
+    file.write_text(json.dumps({"log": {"level": "debug"}, "process": {"pid_file": str(second)}}))
+    with Serving("source", cwd=tmp_path, reread=str(file), process={"pid_file": str(first)}) as serving:
+        _, worker = serving.event("ready")
+        (tmp_path / "app.py").write_text("not right(\n")
+        serving.signal(HUP)
+        serving.logged("debug: worker 1 started")
+        serving.logged("the former worker serves on")
+        # What it has said by now is of the time before.
+        serving.signal(PWR)
+        serving.logged("SIGPWR: the stacks of 1 workers follow")
+        assert int(first.read_text()) == serving.process.pid
+        assert not second.exists()
+        said = len(serving.log.seen)
+        assert serving.stop() == 0
+        assert serving.event("stopping")[1] == worker
+        assert not any("debug" in line for line in serving.log.rest()[said:])
+
+
 def test_one_more_and_one_less_survive_a_reload() -> None:
     with Serving("serve") as serving:
         serving.logged("serving")

@@ -60,7 +60,11 @@ def enter_directory(chdir: str | None) -> None:
             os.chdir(chdir)
         except OSError as error:
             raise OperatorError(f"cannot change to {chdir!r}: {error.strerror}", where="app.chdir") from error
-    add_import_path(os.getcwd())
+    try:
+        add_import_path(os.getcwd())
+    except FileNotFoundError as error:
+        right = "make it again and reload, or name another with --chdir"
+        raise OperatorError("the directory the server was started in is gone", right=right) from error
 
 
 def add_import_path(directory: str) -> None:

@@ -24,6 +24,7 @@ def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
     from drawbar.supervisor.daemon import Teller, daemonize
     from drawbar.supervisor.master import Master
     from drawbar.supervisor.places import settle_places
+    from drawbar.supervisor.reloading import require_file
     from drawbar.supervisor.upgrade import Inheritance
     from drawbar.supervisor.worker import run_worker
 
@@ -32,6 +33,8 @@ def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
         # Before any file or socket is made.
         os.umask(process.umask)
     inherited = Inheritance.take(os.environ)
+    if inherited is not None:
+        require_file(inherited.file, loaded.file)
     config = settle_places(loaded.config)
     if process.inetd:
         from drawbar.supervisor.inetd import serve_connection

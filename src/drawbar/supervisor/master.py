@@ -31,12 +31,12 @@ from drawbar.supervisor.notify import Notifier
 from drawbar.supervisor.nursery import Nursery
 from drawbar.supervisor.orders import Orders
 from drawbar.supervisor.pid_file import PidFile
-from drawbar.supervisor.places import settle_places
+from drawbar.supervisor.places import go_home, settle_places
 from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
 from drawbar.supervisor.privileges import hand_over_logs
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession
@@ -98,7 +98,7 @@ class Master:
         self._teller = teller or Teller()
         self.is_resized = inherited is not None and inherited.workers is not None
         """Somebody said another number of workers than the configuration."""
-        self._former: tuple[Config, Loaded | None] | None = None
+        self._former: tuple[Config, Loaded | None, Log] | None = None
         """What to go back to when the configuration in force does not start."""
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
@@ -353,8 +353,11 @@ class Master:
         Raises OperatorError when it is wrong, and then nothing has changed.
         """
         self.notifier.reloading()
+        go_home()
         try:
             loaded = self._reread() if self._reread is not None else self.loaded
+            if loaded is not None and self.loaded is not None:
+                require_file(self.loaded.file, loaded.file)
             wanted = self.config if loaded is None else settle_places(loaded.config)
             config, kept = take_over(self.config, wanted)
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
@@ -365,7 +368,7 @@ class Master:
             raise OperatorError(f"{by}: not reloaded, nothing has changed: {error}") from error
         for key in kept:
             self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
-        self._former = (self.config, self.loaded)
+        self._former = (self.config, self.loaded, self.log)
         self._adopt(config, loaded, log)
         if strategy is not None:
             self.pool.strategy = strategy
@@ -388,12 +391,13 @@ class Master:
     def _roll_back(self) -> None:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
         assert self._former is not None
-        (former, loaded), self._former = self._former, None
+        (former, loaded, log), self._former = self._former, None
         try:
             self.listeners.update(former, self._slots())
+            self.pid_file.move_to(former.process.pid_file)
         except OperatorError as error:
-            self.tell_error(f"the former listeners are not to be had any more: {error}")
-        self._adopt(former, loaded, self.log)
+            self.tell_error(f"the former places are not to be had any more: {error}")
+        self._adopt(former, loaded, log)
         self.last_error = "the last reload failed: its workers do not start"
         self._settled = False
 

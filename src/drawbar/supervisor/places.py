@@ -1,9 +1,11 @@
-"""Where a server writes besides its sockets: made sure of at the start, and independent of the directory it changes to.
+"""Where a server is, and where it writes besides its sockets: made sure of at the start.
 
 Asked once, by the process that becomes the master. Later a place may be lost; then lines or requests are, each with a
 message, and the server stays.
 """
 
+import contextlib
+import functools
 import os
 
 import msgspec
@@ -13,11 +15,45 @@ from drawbar.config.log import OFF, STANDARD
 from drawbar.supervisor.privileges import hand_over_logs, require_inside
 
 
+@functools.cache
+def home() -> str:
+    """The directory the server was started in, by the name its starter knew it by: noted at the first call.
+
+    A shell's name for it (PWD, as POSIX has it) goes through symbolic links, and a deploy is often a link that is
+    turned to another directory. The kernel knows the directory alone.
+    """
+    known_as = os.environ.get("PWD", "")
+    try:
+        present = os.getcwd()
+        return known_as if os.path.isabs(known_as) and os.path.samefile(known_as, present) else present
+    except FileNotFoundError:
+        # Gone before the start, or what the variable says is.
+        return known_as or os.curdir
+
+
+def go_home() -> None:
+    """Enters the directory the name of the start leads to now.
+
+    When there is none the process stays where it is: what needs the directory will tell, and not everything does.
+    """
+    with contextlib.suppress(OSError):
+        os.chdir(home())
+
+
+def go_home_if_lost() -> None:
+    """The same where the present directory has been deleted: another of its name may have taken its place."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        go_home()
+
+
 def settle_places(config: Config) -> Config:
     """The configuration with absolute paths of logs and spill directory, which can be written, also by the workers.
 
     Raises OperatorError.
     """
+    home()
     log, server = config.log, config.server
     if log.error not in (OFF, STANDARD):
         log = msgspec.structs.replace(log, error=os.path.abspath(log.error))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from drawbar.config import Config
+from drawbar.config import Config, OperatorError
 from drawbar.supervisor.pool import Timing
 
 LASTING: Final = (
@@ -35,6 +35,12 @@ def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:
         section = msgspec.structs.replace(getattr(wanted, name), **{field: value(present, key)})
         wanted = msgspec.structs.replace(wanted, **{name: section})
     return wanted, kept
+
+
+def require_file(present: str | None, wanted: str | None) -> None:
+    """Raises OperatorError when the file that was read is not there any more: defaults shall not take its place."""
+    if present is not None and wanted is None:
+        raise OperatorError(f"the file {present} is gone", right="put it back, or restart to go without")
 
 
 def value(config: Config, key: str) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from drawbar.config import OperatorError
 from drawbar.supervisor.exits import describe_exit
 from drawbar.supervisor.hooks import Upgrade, call_before_exec
+from drawbar.supervisor.places import go_home
 from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_successor
 
@@ -91,10 +92,12 @@ class Succession:
             listeners=master.listeners.handover().to_text(),
             doors=master.desk.handover(),
             workers=len(master.pool.slots) if master.is_resized else None,
+            file=master.loaded.file if master.loaded is not None else None,
         )
 
     def _before_exec(self) -> None:
         """In the process that becomes the new master: the application's last word."""
+        go_home()
         call_before_exec(self._master.config, self._master.log, Upgrade(pid=os.getpid(), old_master=os.getppid()))
 
     def _on_successor_ready(self) -> None:

@@ -42,6 +42,8 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """As Desk.handover() gives it."""
     workers: int | None = None
     """How many there are, when somebody said another number than the configuration."""
+    file: str | None = None
+    """What the old one read its configuration from."""
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Self | None:

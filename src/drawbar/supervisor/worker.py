@@ -21,6 +21,7 @@ from drawbar.supervisor.enough import Enough
 from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.out_of_band import OutOfBand
+from drawbar.supervisor.places import go_home_if_lost
 from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.promotion import Promotion
 from drawbar.supervisor.site import Site, make_policy
@@ -38,6 +39,7 @@ def load_app(config: Config) -> LoadedApp:
     if config.app.target is None:
         raise OperatorError("no application to serve", where="app.target", right="name one such as module:app")
     app = config.app
+    go_home_if_lost()
     concurrency.prepare(app)
     loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
     # Said before any worker is ready, so that a model that does not fit ends the start and not the first request.
