@@ -259,8 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     begins = [phase.began_ns for phase in crowd.phases.values()]
     ends = [*begins[1:], time.monotonic_ns()]
     accounts = {
-        name: asdict(account_of(phase, ended))
-        for (name, phase), ended in zip(crowd.phases.items(), ends, strict=True)
+        name: asdict(account_of(phase, ended)) for (name, phase), ended in zip(crowd.phases.items(), ends, strict=True)
     }
     print(json.dumps(accounts), flush=True)
     return 0

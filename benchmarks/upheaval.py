@@ -316,4 +316,3 @@ def slow_boot(up: Running, settings: Settings) -> Sample:
         "quiet_p99_ms": quiet.p99_ms,
         "p99_ms": during.p99_ms,
     }
-
