@@ -15,10 +15,12 @@ TTIN, TTOU, WINCH, PWR = signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH, signal
 
 
 def test_a_reload_starts_each_replacement_before_it_stops_a_worker() -> None:
-    with Serving("serve", server={"workers": 2}) as serving:
+    with Serving("serve", server={"workers": 2}, log={"level": "debug"}) as serving:
         for _ in range(2):
             serving.event("ready")
+        # The master knows it of both: one that still starts would be stopped at once.
         serving.logged("serving")
+        serving.logged(r"worker \d is ready")
         serving.signal(HUP)
         for _ in range(2):
             assert serving.next_event() == "ready"
@@ -28,9 +30,11 @@ def test_a_reload_starts_each_replacement_before_it_stops_a_worker() -> None:
 
 
 def test_a_reload_by_stop_first_stops_each_worker_before_its_replacement_starts() -> None:
-    with Serving("serve", server={"workers": 2}, lifecycle={"reload_strategy": "stop-first"}) as serving:
+    options = {"lifecycle": {"reload_strategy": "stop-first"}, "log": {"level": "debug"}}
+    with Serving("serve", server={"workers": 2}, **options) as serving:
         former = {serving.event("ready")[1] for _ in range(2)}
         serving.logged("serving")
+        serving.logged(r"worker \d is ready")
         serving.signal(HUP)
         for _ in range(2):
             assert serving.event("stopping")[1] in former
