@@ -62,8 +62,8 @@ class Threaded:
     """Serves the WSGI application `app` on `minimum` to `maximum` threads.
 
     policy: arguments of Policy. handler: arguments of WsgiHandler. shared: as if other processes accepted too.
-    `errors`: exceptions nobody took; `failed`: those of the application. Leaving the context drains the server and
-    checks that all its threads end and no error is left.
+    spares_caller: of the executor. `errors`: exceptions nobody took; `failed`: those of the application. Leaving the
+    context drains the server and checks that all its threads end and no error is left.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Threaded:
         send_buffer: int = 0,
         temp_dir: str | None = None,
         shared: bool = False,
+        spares_caller: bool = False,
         **handler: Any,
     ) -> None:
         self.errors: list[BaseException] = []
@@ -94,7 +95,7 @@ class Threaded:
         self.address = self.socket.getsockname()
         self.reactor = Reactor(1000, temp_dir, self.errors.append)
         self.reactor.set_on_wake(self._run_tasks)
-        self.executor = ThreadsExecutor(self.reactor, minimum, maximum)
+        self.executor = ThreadsExecutor(self.reactor, minimum, maximum, spares_caller=spares_caller)
         told: dict[str, Any] = {"on_app_error": lambda exchange, error: self.failed.append(error), "temp_dir": temp_dir}
         site = Policy(**(told | (policy or {})))
         gateway = WsgiHandler(app, self.executor, server=self.address, multithread=True, **handler)

@@ -14,6 +14,12 @@ cdef enum Response:             # life of a response, in order
     RESPONSE_DONE               # complete
     RESPONSE_ABORTED            # broken off: the connection ends with it
 
+cdef enum Call:                 # life of an application's call, as its executor counts it
+    CALL_WAITING                # for its turn
+    CALL_RUNNING
+    CALL_WRITTEN_OFF            # it runs, and nobody waits for it any more: its place is another's
+    CALL_OVER
+
 # Nanoseconds of the monotonic clock.
 cdef uint64_t now_ns() noexcept nogil
 
@@ -24,6 +30,11 @@ cdef class Job:
     cdef readonly Exchange exchange
     cdef uint32_t route                         # equal for requests that are likely to take equally long
     cdef bint lasting                           # a conversation of hours: not counted among the calls at once
+    cdef uint8_t call                           # these five are its executor's, to write it off by
+    cdef uint8_t lane
+    cdef int ticket
+    cdef uint64_t epoch
+    cdef readonly object task                   # of asyncio, while it is under way
     cdef int run(self) except -1                # calls the app; for executors, on a thread of theirs
     cdef object coroutine(self)                 # the same as a coroutine, for executors with a loop
     # Of a call that had to wait, when its turn comes: does anybody wait for what it would answer?
@@ -35,10 +46,13 @@ cdef class Job:
     cdef int drained(self) except -1            # waiting output fell below the low water mark
     cdef int data_received(self, bytes data) except -1      # after take_over(); b"" at the end of the stream
     cdef int draining(self) except -1           # after take_over(): the server is stopping
+    cdef int timed_out(self) except -1          # the client has been answered in its place
 
 cdef class Executor:
     """Decides on which thread, and when, a job runs."""
     cdef Turn submit(self, Job job) except *
+    # Nobody waits for that call any more: it counts no longer, and what waits for its place gets it.
+    cdef int write_off(self, Job job) except -1
 
 cdef class Handler:
     """Whoever takes an exchange next: an edge handler or an executor with its gateway."""
@@ -60,6 +74,7 @@ cdef class Exchange:
     cdef uint8_t minor
     cdef uint8_t flags
     cdef bint gone              # the client is: nothing sent reaches anybody
+    cdef bint overdue           # it timed out: the client has been answered, or will be, by others than the app
     cdef bint expects           # the client waits for 100 Continue
     cdef bint keep_open         # the connection outlives this exchange as far as is known
     cdef bint no_body           # HEAD, 1xx, 204, 304: the response has a head only
@@ -109,6 +124,8 @@ cdef class Exchange:
     cdef int replace(self) except -1            # forgets a staged head
     cdef int respond(self, int status, bytes body, bytes content_type) except -1
     cdef void abort(self) noexcept
+    # The sentinel won the race for the answer and has sent that much of it: sends the rest, and closes.
+    cdef int timed_out(self, const char* answer, size_t size, size_t sent, size_t body) except -1
     cdef size_t waiting(self) noexcept          # bytes of output not with the kernel yet
     cdef int wait_output(self) except -1        # for an app thread: blocks while too much waits
     cdef int want_drained(self) except -1       # for a loop: calls job.drained() when little waits

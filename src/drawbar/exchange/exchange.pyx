@@ -76,12 +76,18 @@ cdef class Job:
     cdef int draining(self) except -1:
         return 0
 
+    cdef int timed_out(self) except -1:
+        return 0
+
 
 cdef class Executor:
     """Decides on which thread, and when, a job runs."""
 
     cdef Turn submit(self, Job job) except *:
         raise NotImplementedError("an executor runs jobs")
+
+    cdef int write_off(self, Job job) except -1:
+        return 0
 
 
 cdef class Handler:
@@ -339,6 +345,9 @@ cdef class Exchange:
 
     cdef void abort(self) noexcept:
         pass
+
+    cdef int timed_out(self, const char* answer, size_t size, size_t sent, size_t body) except -1:
+        return 0
 
     cdef size_t waiting(self) noexcept:
         return 0

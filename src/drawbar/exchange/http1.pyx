@@ -19,6 +19,7 @@ from drawbar.exchange.http1_end cimport (
     DISCARD_BYTES, H1_BODY, H1_CLOSING, H1_DISCARD, H1_HEAD, H1_RAW, H1_RUN, Http1Ending, Http1Site)
 from drawbar.exchange.http1_response cimport Http1Exchange
 from drawbar.exchange.policy cimport Policy
+from drawbar.exchange.sentinel cimport Sentinel
 from drawbar.net.connection cimport Connection
 from drawbar.net.reactor cimport Reactor, SCRATCH_BYTES, TURN_KEPT, TURN_LOST, Turn
 from drawbar.net.scoreboard cimport LEADER_MOVES
@@ -161,6 +162,9 @@ cdef class Http1Connection(Http1Ending):
                 exchange = self.exchange
                 self._set_aside(data, size)
                 exchange.handed(self.fd, &self.peer, self.output.head is not NULL)
+                if self.reactor.sentinel is not None and exchange.entry is not NULL:
+                    # Before its call begins, and with it its time.
+                    (<Sentinel>self.reactor.sentinel).own(exchange.entry, exchange)
                 turn = self.site.handler.handle(exchange)
                 if turn == TURN_LOST:
                     return TURN_LOST
@@ -436,6 +440,9 @@ cdef class Http1Connection(Http1Ending):
         if self.closed:
             # By the leader, meanwhile.
             return self._lost_client()
+        if self.exchange is None or self.exchange.response >= RESPONSE_DONE:
+            # It timed out, and what comes is read away by the leader.
+            return 0
         if not ready:
             return self._body_failed(408, b"the body did not come in time", b"")
         n = self.receive(room, SCRATCH_BYTES)

@@ -14,6 +14,7 @@ from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport Handler, RESPONSE_ABORTED, RESPONSE_DONE
 from drawbar.exchange.http1_response cimport Http1Exchange, Http1Link
 from drawbar.exchange.policy cimport Policy
+from drawbar.exchange.sentinel cimport Sentinel
 from drawbar.net.listener cimport Connector
 from drawbar.net.output cimport output_bytes
 from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES
@@ -59,6 +60,18 @@ cdef class Http1Ending(Http1Link):
 
     cdef int _settle(self) except -1:
         raise NotImplementedError
+
+    cdef void close(self) noexcept:
+        if not self.closed and self.exchange is not None and self.exchange.entry is not NULL and (
+                self.reactor.sentinel is not None):
+            (<Sentinel>self.reactor.sentinel).detach(self.exchange.entry)
+        Http1Link.close(self)
+
+    cdef void on_forked(self) noexcept:
+        if self.exchange is not None:
+            # Listed where the parent lists it, and the parent's to answer.
+            self.exchange.entry = NULL
+        Http1Link.on_forked(self)
 
     cdef int _body_failed(self, int status, const char* why, bytes offending) except -1:
         raise NotImplementedError
@@ -174,6 +187,8 @@ cdef class Http1Ending(Http1Link):
         elif self.state == H1_CLOSING:
             return self._close_politely()
         elif self.state == H1_RUN or self.state == H1_RAW:
+            if self.exchange is not None:
+                self.exchange.unhold()
             if self.exchange is not None and (self.exchange.body is None or self.exchange.body.complete):
                 self.clear_timeout()
             self.on_progress()

@@ -44,3 +44,6 @@ cdef class Http1Exchange(Exchange):
     cdef int _hop_by_hop(
         self, int known, const char* name, size_t name_size, const char* value, size_t value_size) except -1
     cdef int send_continue(self) except -1
+    cdef bint _may_answer(self) except *
+    cdef int _called_off(self) except -1
+    cdef void unhold(self) noexcept

@@ -13,13 +13,14 @@ from libc.stddef cimport size_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
 from drawbar.exchange.exchange cimport (
-    Exchange, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+    Exchange, Job, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.exchange.policy cimport Policy
+from drawbar.exchange.sentinel cimport Sentinel
 from drawbar.net.addresses cimport host_name
 from drawbar.net.output cimport (
     Item, POOL_BLOCKS, Pool, item_free, item_new, output_block, output_bytes, output_file, output_spill)
 from drawbar.net.connection cimport Connection
-from drawbar.net.scoreboard cimport COUNTING, ENTRY_RAW
+from drawbar.net.scoreboard cimport COUNTING, ENTRY_RAW, entry_answer, entry_hold, entry_listed, entry_unhold
 from drawbar.wire.head cimport FLAG_TRAILERS
 from drawbar.wire.tables cimport (
     KNOWN_CONNECTION, KNOWN_CONTENT_LENGTH, KNOWN_DATE, KNOWN_KEEP_ALIVE, KNOWN_NONE, KNOWN_PROXY_CONNECTION,
@@ -27,7 +28,7 @@ from drawbar.wire.tables cimport (
 from drawbar.wire.writer cimport (
     CHUNK_SIZE_ROOM, format_chunk_size, put_content_length, put_field, put_literal, put_status_line)
 
-from drawbar.exchange.errors import AppError, ClientDisconnected
+from drawbar.exchange.errors import AppError, BodyError, ClientDisconnected
 
 
 cdef class Http1Link(Connection):
@@ -110,13 +111,65 @@ cdef class Http1Exchange(Exchange):
         if self.expects:
             self.expects = False
             if self.response <= RESPONSE_STAGED and not self.gone:
+                if not entry_hold(self.entry):
+                    # What is queued behind the answer would be taken for the next one.
+                    return 0
                 output_bytes(&self.link.output, &self.link.reactor.pool, None, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
                 self.link.flush()
+                self.unhold()
         return 0
 
     # -- response head
 
+    cdef bint _may_answer(self) except *:
+        """The answer is ours from here on. False: the request timed out, and its client is told by others."""
+        if not entry_listed(self.link.reactor.page, self.entry) or entry_answer(self.entry):
+            return True
+        # Another thread may have taken the claim, and not have come to it yet.
+        self.overdue = True
+        if self.link.reactor.sentinel is not None:
+            (<Sentinel>self.link.reactor.sentinel).take()
+        return False
+
+    cdef int _called_off(self) except -1:
+        raise ClientDisconnected("the request timed out, and its client was told so")
+
+    cdef void unhold(self) noexcept:
+        """Nothing is queued before the answer any more: it may be sent from anywhere."""
+        if self.link.output.head is NULL:
+            entry_unhold(self.entry)
+
+    cdef int timed_out(self, const char* answer, size_t size, size_t sent, size_t body) except -1:
+        cdef Http1Link link = self.link
+        cdef Job job = self.job
+        self.overdue = True
+        if self.response >= RESPONSE_DONE:
+            return 0
+        self.replace()
+        self.expects = False
+        self.keep_open = False
+        if self.body is not None and not self.body.complete and self.body.error is None:
+            self.body.error = BodyError(408, "the request timed out before its body was read")
+        if link.closed:
+            self.gone = True
+            self.response = RESPONSE_ABORTED
+        else:
+            self.status = 504
+            self.written = body
+            self.response = RESPONSE_DONE
+            output_bytes(&link.output, &link.reactor.pool, None, answer + sent, size - sent)
+        # Its job first: on_complete() may let other threads run, for which the call must count no longer.
+        try:
+            if job is not None:
+                job.timed_out()
+        finally:
+            link.response_done()
+            self.gone = True
+        return 0
+
     cdef int _check_open(self) except -1:
+        if self.overdue:
+            return self._called_off()
         if self.gone or self.link.closed:
             raise ClientDisconnected("the client has closed the connection")
         if self.response >= RESPONSE_DONE:
@@ -213,6 +266,8 @@ cdef class Http1Exchange(Exchange):
         """Completes the head, now that what is known about the body decides its framing (RFC 9112 section 6)."""
         cdef Policy policy = self.policy
         cdef Item* item = self.staged
+        if not self._may_answer():
+            return self._called_off()
         if self.no_body:
             if self.status >= 200 and self.status != 204:
                 # HEAD and 304 may say what a GET would have got.
@@ -266,6 +321,8 @@ cdef class Http1Exchange(Exchange):
         self._check_open()
         if self.minor == 0 or self.response > RESPONSE_STAGED:
             return 0
+        if not entry_hold(self.entry):
+            return 0
         item = item_new(&self.link.reactor.pool)
         try:
             put_status_line(&item.block, status, NULL, 0)
@@ -279,7 +336,9 @@ cdef class Http1Exchange(Exchange):
             item_free(&self.link.reactor.pool, item)
             raise
         output_block(&self.link.output, item)
-        return self._push(False)
+        self._push(False)
+        self.unhold()
+        return 0
 
     # -- response body
 
@@ -363,12 +422,13 @@ cdef class Http1Exchange(Exchange):
                                f"{self.written + size} sent")
             if last and self.declared > self.written + size:
                 self._short(self.written + size)
+            if self.response == RESPONSE_STAGED:
+                self._commit(size, last)
         except BaseException:
             if owner is None:
                 close(fd)
             raise
-        if self.response == RESPONSE_STAGED:
-            self._commit(size, last)
+        if self.staged is not NULL:
             output_block(&link.output, self.staged)
             self.staged = NULL
         self.written += size
@@ -457,13 +517,15 @@ cdef class Http1Exchange(Exchange):
 
     cdef void abort(self) noexcept:
         """Breaks the response off so that no client can take it for complete."""
-        if self.response >= RESPONSE_DONE:
+        if self.overdue or self.response >= RESPONSE_DONE:
             return
-        if self.response == RESPONSE_STAGED:
-            self.replace()
-        self.response = RESPONSE_ABORTED
-        self.keep_open = False
         try:
+            if not self._may_answer():
+                return
+            if self.response == RESPONSE_STAGED:
+                self.replace()
+            self.response = RESPONSE_ABORTED
+            self.keep_open = False
             self.link.response_done()
         except Exception as error:
             self.link.reactor.report(error)
@@ -493,6 +555,8 @@ cdef class Http1Exchange(Exchange):
     cdef int take_over(self) except -1:
         """HTTP ends here: bytes go to the job as they come."""
         self._check_open()
+        if not self._may_answer():
+            return self._called_off()
         self.raw = True
         self.replace()
         self.status = 101
@@ -512,6 +576,8 @@ cdef class Http1Exchange(Exchange):
     cdef int raw_write(self, bytes data) except -1:
         if self.gone:
             raise ClientDisconnected("the client has closed the connection")
+        if self.overdue:
+            return self._called_off()
         output_bytes(&self.link.output, &self.link.reactor.pool, data, data, len(data))
         self.link.flush()
         return 0

@@ -5,13 +5,15 @@ Law: the reactor takes its turns on the hub, and so calls are begun there: switc
 until it waits for something, which switches back to the hub, here. An app that never waits has answered before the
 next request is read. A call that ends is on a greenlet of its own, where none can be begun: it asks the hub to.
 
+A call that timed out is killed, as its client is gone, and counts no longer, whenever it ends.
+
 With a maximum, calls beyond it wait, first come, first served. One whose client left while it waited is not made.
 """
 from collections import deque
 
 from gevent import Greenlet, get_hub, getcurrent
 
-from drawbar.exchange.exchange cimport Executor, Job
+from drawbar.exchange.exchange cimport CALL_OVER, CALL_RUNNING, CALL_WRITTEN_OFF, Executor, Job
 from drawbar.net.reactor cimport ROOM_AMPLE, ROOM_NONE, ROOM_QUEUED, Reactor, TURN_KEPT, Turn
 
 
@@ -48,9 +50,22 @@ cdef class GreenletsExecutor(Executor):
 
     cdef int _start(self, Job job) except -1:
         call = Greenlet(self._call, job)
+        job.task = call
+        job.call = CALL_RUNNING
         self.running.add(call)
         self._note_room()
         call.switch()
+        return 0
+
+    cdef int write_off(self, Job job) except -1:
+        call = job.task
+        if job.call != CALL_RUNNING or call.dead:
+            return 0
+        job.call = CALL_WRITTEN_OFF
+        self.running.discard(call)
+        if call is not getcurrent():
+            call.kill(block=False)
+        self._ended()
         return 0
 
     cdef int _note_room(self) except -1:
@@ -62,16 +77,24 @@ cdef class GreenletsExecutor(Executor):
                 self.reactor.set_room(ROOM_QUEUED if self.queue else ROOM_NONE)
         return 0
 
-    def _call(self, Job job):
+    def _call(self, Job of_greenlet):
+        # Ours: kill() takes the arguments from a greenlet that was begun as these are.
+        cdef Job job = of_greenlet
         try:
             job.run()
         except BaseException as error:
             self.reactor.report(error)
+        job.task = None
+        job.call = CALL_OVER
         self.running.discard(getcurrent())
+        self._ended()
+
+    cdef int _ended(self) except -1:
         self._note_room()
         if not self.looking and (self.queue or not self.running and self.on_ended is not None):
             self.looking = True
             self.soon(self._look)
+        return 0
 
     def _look(self):
         """On the hub, after the end of a call: those that wait take its place."""

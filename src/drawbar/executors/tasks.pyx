@@ -8,13 +8,17 @@ With a maximum, calls beyond it wait, first come, first served, and the end of o
 left while it waited is not made. Conversations that last (WebSockets) neither wait nor count: a few dozen of them would
 otherwise keep everybody else out for hours.
 
-The loop holds tasks weakly; `running` is what keeps them alive, and what a drain waits for.
+A call that timed out is cancelled, as its client is gone, and written off: a task may take its time to end, or be
+shielded from cancelling while a thread of its own hangs.
+
+The loop holds tasks weakly; `running` is what keeps them alive, and what a drain waits for. `written_off` keeps the
+others, and nobody waits for them.
 """
 import asyncio
 import sys
 from collections import deque
 
-from drawbar.exchange.exchange cimport Executor, Job
+from drawbar.exchange.exchange cimport CALL_RUNNING, CALL_WRITTEN_OFF, Executor, Job
 from drawbar.net.reactor cimport ROOM_AMPLE, ROOM_QUEUED, Reactor, TURN_KEPT, Turn
 
 cdef dict EAGER = {"eager_start": True} if sys.version_info >= (3, 12) else {}
@@ -28,6 +32,8 @@ cdef class TasksExecutor(Executor):
     cdef object make_task
     cdef dict options
     cdef readonly set running
+    cdef readonly set written_off
+    cdef readonly bint has_written_off  # a call, ever: its task may have ended, and a thread of its own hang
     cdef readonly int maximum
     cdef int counted                # of `running`, those that the maximum is about
     cdef object queue
@@ -38,6 +44,7 @@ cdef class TasksExecutor(Executor):
         self.make_task = asyncio.Task
         self.options = dict(EAGER, loop=loop)
         self.running = set()
+        self.written_off = set()
         self.maximum = maximum
         self.queue = deque()
 
@@ -57,6 +64,8 @@ cdef class TasksExecutor(Executor):
         if self.maximum == 0 or job.lasting:
             task = self.make_task(job.coroutine(), **self.options)
             if not task.done():
+                job.task = task
+                job.call = CALL_RUNNING
                 self.running.add(task)
                 task.add_done_callback(self.running.discard)
         elif self.counted < self.maximum:
@@ -85,8 +94,27 @@ cdef class TasksExecutor(Executor):
         if task.done():
             self.counted -= 1
         else:
+            job.task = task
+            job.call = CALL_RUNNING
             self.running.add(task)
             task.add_done_callback(self._ended)
+        return 0
+
+    cdef int write_off(self, Job job) except -1:
+        task = job.task
+        if job.call != CALL_RUNNING or task.done():
+            return 0
+        job.call = CALL_WRITTEN_OFF
+        self.has_written_off = True
+        self.written_off.add(task)
+        task.add_done_callback(self.written_off.discard)
+        if self.maximum == 0 or job.lasting:
+            self.running.discard(task)
+        else:
+            task.remove_done_callback(self._ended)
+            self._ended(task)
+        if asyncio.current_task(self.loop) is not task:
+            task.cancel("the request timed out")
         return 0
 
     def _ended(self, task):

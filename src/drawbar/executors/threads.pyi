@@ -7,7 +7,8 @@ class ThreadsExecutor(Executor):
     minimum: int
     maximum: int
     threads: int
-    def __init__(self, reactor: Reactor, minimum: int, maximum: int) -> None: ...
+    written_off: int
+    def __init__(self, reactor: Reactor, minimum: int, maximum: int, *, spares_caller: bool = ...) -> None: ...
     @property
     def running(self) -> int: ...
     @property

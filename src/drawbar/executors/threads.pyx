@@ -11,14 +11,18 @@ A route that was slow lately is not called by the leader at all but queued for f
 call when it has nothing else to do (lanes.pyx says which). At most `maximum` calls run at once, by at most one thread
 more than that: the leader goes on reading, timing out and answering while every slot is held.
 
+A call that timed out (exchange/sentinel.pyx) may never return. It is written off: it counts no longer, and another
+thread may take the place of the one it holds. When it does return, that thread takes roles again. The thread that calls
+run() may be spared: it then waits for the end and calls nothing, so that no call can keep the process from ending.
+
 All bookkeeping happens with the GIL held, and a slot is taken before anything that may let another thread run. Threads
 sleep and tick without the GIL, on a semaphore of their own.
 """
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from drawbar.exchange.exchange cimport Executor, Job, now_ns
+from drawbar.exchange.exchange cimport CALL_OVER, CALL_RUNNING, CALL_WRITTEN_OFF, Executor, Job, now_ns
 from drawbar.executors.lanes cimport (
-    LANE_NONE, LANE_QUICK, Lane, Slots, look_again_ns, next_lane, note_ended, note_quick, note_started)
+    LANE_NONE, LANE_QUICK, LANE_SLOW, Lane, Slots, look_again_ns, next_lane, note_ended, note_quick, note_started)
 from drawbar.net.reactor cimport (
     ROOM_AMPLE, ROOM_NONE, ROOM_QUEUED, ROOM_SOME, Reactor, Source, TURN_KEPT, TURN_LOST, Turn)
 
@@ -51,6 +55,7 @@ cdef enum:
     ROUTES = 1024               # remembered routes; a power of two
     SLOW_SCORE = 4              # quick runs in a row that make a slow route quick again
     SPAWN_RETRY_NS = 1_000_000_000  # after the machine refused another thread
+    MOST_WRITTEN_OFF = 64       # calls; further ones keep their slots: threads that hang must not grow without end
     LANE_POLL_MS = 1            # how often the leader looks at the lanes while a call may start and no thread takes it
 
 cdef struct Route:
@@ -108,7 +113,10 @@ cdef class _Thread:
 
 
 cdef class ThreadsExecutor(Executor):
-    """minimum: threads kept when there is nothing to do. maximum: calls of the app that may run at once."""
+    """minimum: threads kept when there is nothing to do. maximum: calls of the app that may run at once.
+
+    spares_caller: run() only waits, and other threads do everything.
+    """
     cdef Reactor reactor
     cdef readonly int minimum
     cdef readonly int maximum
@@ -126,8 +134,11 @@ cdef class ThreadsExecutor(Executor):
     cdef int starting                   # threads woken or made for a call and not there yet
     cdef uint64_t spawn_after_ns        # the machine refused a thread: not before
     cdef Route routes[ROUTES]
+    cdef readonly int written_off       # calls that still hold a thread
+    cdef bint spares_caller
+    cdef object ended                   # a lock, held until the reactor has stopped
 
-    def __init__(self, Reactor reactor, int minimum, int maximum):
+    def __init__(self, Reactor reactor, int minimum, int maximum, *, bint spares_caller=False):
         if not 1 <= minimum <= maximum:
             raise ValueError(f"threads must be 1 <= minimum <= maximum, not {minimum}:{maximum}")
         self.reactor = reactor
@@ -137,6 +148,9 @@ cdef class ThreadsExecutor(Executor):
         self.idle = []
         self.quick = deque()
         self.slow = deque()
+        self.spares_caller = spares_caller
+        self.ended = threading.Lock()
+        self.ended.acquire()
 
     # -- what a test or a status page asks
 
@@ -165,6 +179,9 @@ cdef class ThreadsExecutor(Executor):
             self._staff(False)
             return TURN_KEPT
         self.slots.running += 1
+        job.call = CALL_RUNNING
+        job.lane = LANE_NONE
+        job.epoch = epoch
         if self.watcher is None or self.watcher.asleep:
             self._need_watcher()
         self.call_number += 1
@@ -174,9 +191,14 @@ cdef class ThreadsExecutor(Executor):
             job.run()
         except BaseException as error:
             self.reactor.report(error)
-        self.slots.running -= 1
+        if job.call == CALL_WRITTEN_OFF:
+            self.written_off -= 1
+        else:
+            self.slots.running -= 1
+        job.call = CALL_OVER
         if self.epoch != epoch:
-            self.slots.running_slow -= 1
+            if job.lane == LANE_NONE:
+                self.slots.running_slow -= 1
             self._tell_drained()
             return TURN_LOST
         self.calling = False
@@ -184,6 +206,25 @@ cdef class ThreadsExecutor(Executor):
             note_quick(&self.slots, now_ns())
             self._staff(False)
         return TURN_KEPT
+
+    cdef int write_off(self, Job job) except -1:
+        if job.call != CALL_RUNNING or self.written_off >= MOST_WRITTEN_OFF:
+            return 0
+        job.call = CALL_WRITTEN_OFF
+        self.written_off += 1
+        if job.lane != LANE_NONE:
+            note_ended(&self.slots, <Lane>job.lane, job.ticket)
+        else:
+            self.slots.running -= 1
+            if job.epoch != self.epoch:
+                # Its leader was relieved, and it has counted as slow since.
+                self.slots.running_slow -= 1
+                job.lane = LANE_SLOW
+        if self.slow or self.quick:
+            self._staff(False)
+        self._note_room()
+        self._tell_drained()
+        return 0
 
     # -- staffing
 
@@ -216,7 +257,7 @@ cdef class ThreadsExecutor(Executor):
         cdef _Thread thread
         if self.idle:
             thread = self.idle.pop()
-        elif self.threads <= self.maximum and self._spawn():
+        elif self.threads - self.written_off <= self.maximum and self._spawn():
             return True
         elif self.watcher is not None:
             # Every other thread is in a call: the watcher has nobody left to relieve but by pulling itself.
@@ -267,7 +308,13 @@ cdef class ThreadsExecutor(Executor):
     # -- roles
 
     def run(self):
-        """Takes roles on the calling thread until the reactor is stopped."""
+        """Takes roles on the calling thread, unless that is spared, until the reactor is stopped."""
+        if self.spares_caller:
+            if not self._spawn():
+                raise RuntimeError("the system gives no thread to serve on")
+            # The one kind of wait in which Python's signal handlers run.
+            self.ended.acquire()
+            return
         self._count(1)
         self._roles(_Thread(), False)
         self._count(-1)
@@ -371,18 +418,23 @@ cdef class ThreadsExecutor(Executor):
         cdef uint64_t started = now_ns()
         cdef uint64_t took
         cdef Route* known = &self.routes[route]
-        cdef int ticket
         if not job.wanted():
             job.dismiss()
             self._tell_drained()
             return 0
-        ticket = note_started(&self.slots, lane, started + known.took_ns if known.took_ns else 0)
+        job.ticket = note_started(&self.slots, lane, started + known.took_ns if known.took_ns else 0)
+        job.lane = lane
+        job.call = CALL_RUNNING
         try:
             job.run()
         except BaseException as error:
             self.reactor.report(error)
         took = now_ns() - started
-        note_ended(&self.slots, lane, ticket)
+        if job.call == CALL_WRITTEN_OFF:
+            self.written_off -= 1
+        else:
+            note_ended(&self.slots, lane, job.ticket)
+        job.call = CALL_OVER
         known.took_ns = (3 * known.took_ns + took) // 4 if known.took_ns else took
         if took >= TICK_NS:
             known.score = SLOW_SCORE
@@ -463,7 +515,7 @@ cdef class ThreadsExecutor(Executor):
         if thread in self.idle:
             # Not by somebody who needs it: the time is over, or the reactor has stopped.
             self.idle.remove(thread)
-        return woken or self.threads <= self.minimum + 1
+        return woken or self.threads - self.written_off <= self.minimum + 1
 
     cdef int _wake_all(self) except -1:
         """The reactor has stopped: nobody sleeps on."""
@@ -472,4 +524,7 @@ cdef class ThreadsExecutor(Executor):
             thread.wake()
         if self.watcher is not None:
             self.watcher.wake()
+        if self.spares_caller:
+            self.spares_caller = False
+            self.ended.release()
         return 0

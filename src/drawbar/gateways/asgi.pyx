@@ -276,6 +276,12 @@ cdef class AsgiCall(Job):
     cdef int drained(self) except -1:
         return self._wake()
 
+    cdef int timed_out(self) except -1:
+        # What the cancelled application still says, being cancelled included, is no mistake of its own.
+        self.answered = True
+        self.handler.executor.write_off(self)
+        return self._wake()
+
     cdef int _wake(self) except -1:
         cdef list waiters = self.waiters
         if waiters is not None:
@@ -345,7 +351,7 @@ cdef class AsgiCall(Job):
         cdef str kind
         cdef Exchange exchange = self.exchange
         if self.answered:
-            raise ClientDisconnected("the client broke its request off")
+            raise ClientDisconnected("the client has its answer already")
         if not isinstance(message, dict):
             try:
                 message = dict(message)
@@ -534,6 +540,10 @@ cdef class Upgrade(Job):
         if self.on_draining is not None:
             self.on_draining()
         return 0
+
+    cdef int timed_out(self) except -1:
+        self.handler.executor.write_off(self)
+        return self.disconnected()
 
     def target(self):
         """Request target and fields as the client wrote them: (str, list of (name, value) in str)."""

@@ -507,6 +507,9 @@ cdef class WsgiCall(Job):
         exchange.write_file(None, fd, offset, size, True)
         return 1
 
+    cdef int timed_out(self) except -1:
+        return self.handler.executor.write_off(self)
+
     cdef int failed(self, object error) except -1:
         """The app, or what it returned, raised."""
         cdef Exchange exchange = self.exchange

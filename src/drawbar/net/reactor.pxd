@@ -94,6 +94,7 @@ cdef class Reactor:
     cdef object on_defer                # nested: asks the loop for a turn
     cdef object waiter                  # waits for a descriptor in place of poll(2), or None
     cdef HostNames host_names
+    cdef object sentinel                # drawbar.exchange.sentinel.Sentinel, when requests may time out
     cdef Source current                 # whose events are being handled
 
     cdef uint32_t tick(self) noexcept

@@ -583,6 +583,8 @@ cdef class Reactor:
         self.stopped = True
         self.cell.disown()
         self.set_cell(self.cell)
+        # Its thread is the parent's.
+        self.sentinel = None
         if self.epoll_fd >= 0:
             close(self.epoll_fd)
             close(self.wake_fd)

@@ -181,9 +181,14 @@ cdef inline void entry_publish(CellPage* page, Entry* entry, bint held) noexcept
     atomic_store(&entry.word, page.serials << 8 | <uint64_t>(ENTRY_HELD if held else ENTRY_RUNNING))
 
 
-# The request is over. An entry of another page stays as it is: a forked child inherits exchanges, not their entries.
+# An entry of another page is another's: a forked child inherits exchanges, not their entries.
+cdef inline bint entry_listed(CellPage* page, const Entry* entry) noexcept nogil:
+    return page.entries <= entry < page.entries + ENTRIES
+
+
+# The request is over.
 cdef inline void entry_free(CellPage* page, Entry* entry) noexcept nogil:
-    if not page.entries <= entry < page.entries + ENTRIES:
+    if not entry_listed(page, entry):
         return
     atomic_store(&entry.word, entry.word & ~<uint64_t>0xff)
     entry.next = page.free_entry
@@ -228,8 +233,8 @@ cdef inline bint entry_answer(Entry* entry) noexcept nogil:
 
 # -- by anybody, without the GIL: `word` is what was read before the decision.
 
-# Calls the request off, unless it changed since. True: the caller is the only one to answer it now, when `word` said
-# RUNNING; when it said HELD, nobody can answer it any more.
+# Calls the request off, unless it changed since. True: the caller is the only one to answer it now. When `word` said
+# HELD, not from here: its answer must queue behind what is queued on the connection.
 cdef inline bint entry_time_out(CellPage* page, Entry* entry, uint64_t word) noexcept nogil:
     if not atomic_swap(&entry.word, word, word & ~<uint64_t>0xff | ENTRY_TIMED_OUT):
         return False
