@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +178,7 @@ def test_a_thread_is_seen_where_it_is() -> None:
 
 def test_a_thread_that_is_not_there_has_no_places() -> None:
     assert look_at_thread(1) == []
-    assert list(lines_of([])) == ["  (no Python frame)"]
+    assert list(lines_of([])) == ["  (in the server's own code)"]
 
 
 def test_a_task_is_followed_through_all_it_awaits() -> None:
@@ -189,16 +189,25 @@ def test_a_task_is_followed_through_all_it_awaits() -> None:
         await inner()
 
     async def inner() -> None:
+        async for _ in generated():
+            pass
+
+    async def generated() -> AsyncIterator[None]:
+        await asyncio.create_task(other())
+        yield
+
+    async def other() -> None:
         await asyncio.get_running_loop().create_future()
 
     async def main() -> list[str]:
         task = asyncio.create_task(outer())
-        await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
         look = look_at_task(task)
         task.cancel()
         return [place.code.co_name for place in look]
 
-    assert asyncio.run(main()) == ["outer", "middle", "inner"]
+    assert asyncio.run(main()) == ["outer", "middle", "inner", "generated", "other"]
 
 
 def test_a_recursion_is_cut_to_its_innermost_frames() -> None:

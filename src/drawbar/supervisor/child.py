@@ -191,6 +191,10 @@ class Reporter:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._descriptor, line + b"\n")
 
+    def fileno(self) -> int:
+        """The pipe, for whoever must write a line of its own without the interpreter's lock."""
+        return self._descriptor
+
     def close(self) -> None:
         """In a child of this process, which has a pipe of its own."""
         os.close(self._descriptor)

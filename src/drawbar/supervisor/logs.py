@@ -85,9 +85,18 @@ class Log:
         """Nothing is ever written."""
         return self.threshold >= _OFF
 
+    def writes(self, level: str) -> bool:
+        """Events of that level are written."""
+        return LEVELS[level] >= self.threshold
+
     def is_file(self) -> bool:
         """The log goes elsewhere than to standard error."""
         return self._rotated is not None
+
+    @property
+    def path(self) -> str | None:
+        """Name of the log's file; None for standard error."""
+        return None if self._rotated is None else self._rotated.path
 
     @property
     def file(self) -> LogFile:

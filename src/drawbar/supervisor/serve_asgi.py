@@ -12,6 +12,7 @@ from drawbar.gateways.asgi import AsgiHandler
 from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.supervisor.forks import disown_in_children
+from drawbar.supervisor.request_timeout import watch_requests
 from drawbar.supervisor.site import REOPEN_SIGNAL, Site
 
 # Between two looks at the connections' deadlines while there are connections.
@@ -43,8 +44,14 @@ def loop_name(wanted: str) -> str:
 
 def serve(site: Site, ready: Callable[[], None]) -> int:
     """Serves until a stop signal and the last answer; returns the exit code."""
-    with asyncio.Runner(loop_factory=loop_factory(site.config.app.loop)) as runner:
-        runner.run(_Server(site, ready).run())
+    runner = asyncio.Runner(loop_factory=loop_factory(site.config.app.loop))
+    server = _Server(site, ready)
+    try:
+        runner.run(server.run())
+    finally:
+        # Closing waits for every task and thread, and one that hangs would keep the process from its end.
+        if not server.hangs:
+            runner.close()
     return 0
 
 
@@ -57,6 +64,8 @@ class _Server:
         self.reactor = site.make_reactor()
         self.stopping = asyncio.Event()
         self.empty = asyncio.Event()
+        self.hangs = False
+        """Calls were written off, and something of them may never end."""
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -90,10 +99,16 @@ class _Server:
         self._listen(loop, executor, state)
         if self.site.out_of_band is not None:
             self.site.out_of_band.attach(self.reactor, lambda: bool(executor.running))
+        if self.site.stacks is not None:
+            self.site.stacks.attach(self.reactor, loop)
+        sentinel = watch_requests(self.site, self.reactor)
         self.ready()
         await stopping
         await self._drain(loop, executor)
         await lifespan.shutdown()
+        self.hangs = executor.has_written_off
+        if sentinel is not None:
+            sentinel.stop()
         loop.remove_reader(self.reactor.epoll_fd)
         self.reactor.close()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NamedTuple
 
+from drawbar.config import ThreadRange
 from drawbar.exchange.exchange import Executor
 from drawbar.executors.inline import InlineExecutor
 from drawbar.executors.threads import ThreadsExecutor
@@ -18,6 +19,7 @@ from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.concurrency import calls_at_once, model_of, thread_range
 from drawbar.supervisor.forks import disown_in_children
+from drawbar.supervisor.request_timeout import watch_requests
 from drawbar.supervisor.site import Site, server_name
 
 
@@ -37,10 +39,17 @@ class Calls(NamedTuple):
 def make_calls(site: Site, reactor: Reactor) -> Calls:
     """The model the operator asked for. What only some servers need is imported by them."""
     model = model_of(site.config.app, "wsgi")
-    if model == "threads":
-        threads = thread_range(site.config.app)
-        executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum)
-        return Calls(executor, executor.run, lambda: executor.running + executor.waiting > 0, multithread=True)
+    timed = site.config.timeouts.request > 0
+    if model == "threads" or (model == "inline" and timed):
+        # A call that may hang needs a thread beside it that leads, and a main thread that can end the process.
+        threads = thread_range(site.config.app) if model == "threads" else ThreadRange(1, 1)
+        executor = ThreadsExecutor(reactor, threads.minimum, threads.maximum, spares_caller=timed)
+        return Calls(
+            executor,
+            executor.run,
+            lambda: executor.running + executor.waiting > 0,
+            multithread=model == "threads",
+        )
     if model == "greenlets":
         from drawbar.supervisor.serve_greenlets import Hub
 
@@ -71,8 +80,13 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
         site.attend(reactor, listener, handler)
     if site.out_of_band is not None:
         site.out_of_band.attach(reactor, calls.is_busy)
+    if site.stacks is not None:
+        site.stacks.attach(reactor)
+    sentinel = watch_requests(site, reactor)
     ready()
     calls.run()
+    if sentinel is not None:
+        sentinel.stop()
     reactor.close()
     ignore_signals()
     return 0
@@ -107,6 +121,8 @@ def _obey_signals(site: Site, reactor: Reactor) -> Callable[[], None]:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in site.signals:
         signal.signal(number, ignore)
+        # What C code of an application waits in goes on waiting.
+        signal.siginterrupt(number, False)
     reactor.watch(reader, arrived)
     # The files were opened when loading the application began; a signal since then told nobody.
     site.reopen_logs()

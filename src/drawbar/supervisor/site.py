@@ -25,6 +25,7 @@ from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.out_of_band import OutOfBand
 from drawbar.supervisor.promotion import PROMOTE_SIGNAL, Promotion
+from drawbar.supervisor.stacks import Stacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Site(NamedTuple):
     out_of_band: OutOfBand | None = None
     cell: Cell | None = None
     """This worker's place on the scoreboard; None: nobody reads what is counted."""
+    stacks: Stacks | None = None
+    """What answers those who ask where the worker is; None in a process that nobody can ask."""
+    report_fd: int = -1
+    """Where the master hears what must be said without the interpreter's lock."""
 
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
@@ -125,6 +130,8 @@ class Site(NamedTuple):
         if self.access_log is not None:
             self.access_log.reopen()
         self.policy.log_files = log_files(self.log, self.access_log)
+        if self.stacks is not None:
+            self.stacks.follow()
 
 
 def log_files(log: Log, access_log: AccessLog | None) -> LogFiles | None:

@@ -14,14 +14,16 @@ The functions that look are pure: a look is a list of places, cheap to take; sou
 from __future__ import annotations
 
 import faulthandler
+import gc
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from types import CodeType, FrameType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, Final, NamedTuple
 
+from drawbar.exchange.log_files import LogFiles
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import signal_answered, tell_of_signal
@@ -49,6 +51,8 @@ class Place(NamedTuple):
     line: int
 
 
+_HERE: Final = os.path.join(os.path.dirname(__file__), "")
+
 Look = list[Place]
 """One stack, outermost frame first."""
 
@@ -59,6 +63,10 @@ def look_at_frame(frame: FrameType | None) -> Look:
     while frame is not None and len(places) < DEEPEST:
         places.append(Place(frame.f_code, frame.f_lineno))
         frame = frame.f_back
+    # Outermost is how the thread came to what it does, which is the same for all of them.
+    ours = [n for n, place in enumerate(places) if place.code.co_filename.startswith((_HERE, threading.__file__))]
+    if ours:
+        del places[ours[0] :]
     places.reverse()
     return places
 
@@ -77,14 +85,33 @@ def look_at_task(task: asyncio.Task[Any]) -> Look:
     awaited: Any = task.get_coro()
     while awaited is not None and len(places) < DEEPEST:
         frame = _first(awaited, "cr_frame", "gi_frame", "ag_frame")
-        if isinstance(frame, FrameType):
+        # A coroutine of native code has a frame without a line.
+        if isinstance(frame, FrameType) and frame.f_lineno:
             places.append(Place(frame.f_code, frame.f_lineno))
-        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await")
+        awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await") or _inside(awaited)
     return places
 
 
 def _first(owner: object, *names: str) -> object:
     return next((value for name in names if (value := getattr(owner, name, None)) is not None), None)
+
+
+def _inside(awaited: object) -> object:
+    """What an iterator of the interpreter's own waits for, which has no attribute for it.
+
+    Of these are the wrapper native code awaits a coroutine by, the step of an asynchronous generator, and the wait for
+    another task.
+    """
+    import asyncio
+
+    if isinstance(awaited, CoroutineType | GeneratorType | AsyncGeneratorType):
+        return None
+    for held in gc.get_referents(awaited):
+        if isinstance(held, CoroutineType | GeneratorType | AsyncGeneratorType):
+            return held
+        if isinstance(held, asyncio.Task):
+            return held.get_coro()
+    return None
 
 
 def lines_of(look: Look) -> Iterator[str]:
@@ -97,7 +124,7 @@ def lines_of(look: Look) -> Iterator[str]:
     for chunk in summary.format():
         yield from chunk.splitlines()
     if not look:
-        yield "  (no Python frame)"
+        yield "  (in the server's own code)"
 
 
 def everything(loop: asyncio.AbstractEventLoop | None, me: int) -> list[tuple[str, Look]]:
@@ -131,6 +158,8 @@ class Stacks:
         # Of its own: its number must stay when the log is rotated, as handlers in C know nothing else.
         self.fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if log.is_off() else os.dup(log.file.fd)
         self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        # A child of a worker that became the fork server: the module would take its parent's handler for this one's.
+        faulthandler.unregister(RAW_STACKS_SIGNAL)
         faulthandler.register(RAW_STACKS_SIGNAL, file=self.fd, all_threads=True, chain=False)
         tell_of_signal(STACKS_SIGNAL, self._event_fd, ANSWER_SECONDS, RAW_STACKS_SIGNAL)
 
@@ -156,26 +185,32 @@ class Stacks:
 
     # -- what the request timeout asks for
 
-    def look(self, thread: int, task: asyncio.Task[Any] | None) -> Look:
-        """Where a call is: of a task, unless it is the one that runs, what it awaits."""
-        if task is not None and not _runs(task):
+    def look(self, thread: int, task: Any) -> Look:
+        """Where a call is: of a task, or a greenlet, unless it is the one that runs, where it waits."""
+        frame = getattr(task, "gr_frame", None)
+        if isinstance(frame, FrameType):
+            return look_at_frame(frame)
+        if "asyncio" in sys.modules and _waits(task):
             return look_at_task(task)
+        if thread == threading.get_ident():
+            # It has gone on, and heard of its end by itself: where it is now, without us.
+            return look_at_frame(sys._getframe().f_back)
         return look_at_thread(thread)
 
-    def tell(self, line: str, look: Look | None, told: bool) -> None:
-        """Logs a request that was called off, and where it is; nothing when that was done without us."""
+    def tell(self, line: str, look: Look | None, told: bool, files: LogFiles | None) -> None:
+        """Logs a request that was called off, and where it is, to its own files; nothing when others did so."""
         if told:
             return
-        self._log.error(line)
+        self._log.write("error", line, files)
         if look is not None:
-            self._write(look)
+            self._write(look, files)
 
-    def _write(self, look: Look) -> None:
+    def _write(self, look: Look, files: LogFiles | None = None) -> None:
         for line in lines_of(look):
-            self._log.error(line)
+            self._log.write("error", line, files)
 
 
-def _runs(task: asyncio.Task[Any]) -> bool:
+def _waits(task: object) -> bool:
     import asyncio
 
-    return asyncio.current_task(task.get_loop()) is task
+    return isinstance(task, asyncio.Task) and asyncio.current_task(task.get_loop()) is not task

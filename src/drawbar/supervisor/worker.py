@@ -17,6 +17,7 @@ from typing import Any
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp, load_target
 from drawbar.supervisor import concurrency, serve_wsgi
+from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.enough import Enough
 from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
 from drawbar.supervisor.logs import Log
@@ -25,6 +26,7 @@ from drawbar.supervisor.places import go_home_if_lost
 from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.promotion import Promotion
 from drawbar.supervisor.site import Site, make_policy
+from drawbar.supervisor.stacks import Stacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ def run_worker(
     """
     stop_counting = count_in(cell)
     log = Log.from_config(config.log)
+    # Before the application loads: that may be what takes for ever.
+    stacks = Stacks(log)
     raise_open_files(config.limits.connections)
     if loaded is None:
         loaded = load_app(config)
@@ -72,7 +76,12 @@ def run_worker(
     hooks = Hooks(config.hooks, log, WORKER_HOOKS)
     hooks.after_fork(me)
     enough = Enough(config.lifecycle, report)
-    site = make_site(config, loaded, listeners, log, hooks, me, enough)._replace(promotion=promotion, cell=cell)
+    site = make_site(config, loaded, listeners, log, hooks, me, enough)._replace(
+        promotion=promotion,
+        cell=cell,
+        stacks=stacks,
+        report_fd=report.fileno() if isinstance(report, Reporter) else -1,
+    )
     # What start-up made stays: collections need not walk it for every request's garbage.
     gc.collect()
     gc.freeze()
