@@ -166,9 +166,10 @@ class Crew:
         """Where on the scoreboard that is."""
         return self._cells.get(worker.pid)
 
-    def write_stacks(self) -> None:
-        """Has every worker write what its threads and tasks are doing."""
-        self.signal_all(STACKS_SIGNAL)
+    def write_stacks(self, worker: Worker | None = None) -> None:
+        """Has every worker, or the one, write what its threads and tasks are doing."""
+        for asked in self.pool.workers if worker is None else [worker]:
+            self.signal(asked, STACKS_SIGNAL)
 
     def pause(self, *, paused: bool) -> None:
         """Has the workers stop or begin to accept."""

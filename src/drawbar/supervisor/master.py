@@ -455,10 +455,11 @@ class Master:
             self.log.info(f"{by}: logs reopened")
         self.crew.signal_all(signal.SIGUSR1)
 
-    def write_stacks(self, by: str) -> None:
-        """Has every worker write what its threads and tasks are doing."""
-        self.log.info(f"{by}: the stacks of {len(self.pool.workers)} workers follow")
-        self.crew.write_stacks()
+    def write_stacks(self, by: str, worker: Worker | None = None) -> None:
+        """Has every worker, or the one, write what its threads and tasks are doing."""
+        whose = f"{len(self.pool.workers)} workers" if worker is None else self.crew.name(worker)
+        self.log.info(f"{by}: the stacks of {whose} follow")
+        self.crew.write_stacks(worker)
 
     def pause(self, *, paused: bool) -> None:
         """Has the workers accept no connections, or accept them again. Those that wait stay in the listen queue."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from drawbar.config import OperatorError
 from drawbar.supervisor.control.desk import Command
 from drawbar.supervisor.control.messages import Kind
-from drawbar.supervisor.pool import Strategy
+from drawbar.supervisor.pool import Strategy, Worker
 from drawbar.supervisor.report_status import effective_settings, status_of
 
 if TYPE_CHECKING:
@@ -126,16 +126,31 @@ class Orders:
         return {}
 
     def _kill(self, command: Command) -> Mapping[str, Any]:
-        worker = self._master.pool.find(int(command.arguments.get("pid", 0)))
-        if worker is None:
-            pids = ", ".join(str(worker.pid) for worker in self._master.pool.workers)
-            raise Refused(f"no worker has that process id; there are {pids or 'none'}", "unknown")
+        worker = self._worker(command)
         self._master.kill(BY, worker)
         return {"pid": worker.pid}
 
     def _stacks(self, command: Command) -> Mapping[str, Any]:
-        self._master.write_stacks(BY)
-        return {}
+        """Stacks are written by the workers, each when it comes to it: the answer says who writes, and where to."""
+        master = self._master
+        worker = self._worker(command) if "pid" in command.arguments else None
+        if not master.log.writes("error"):
+            raise Refused("stacks go to the error log, and that is off", "conflict")
+        master.write_stacks(BY, worker)
+        asked = master.pool.workers if worker is None else [worker]
+        path = master.log.path
+        return {
+            "asked": [{"slot": worker.slot, "pid": worker.pid} for worker in asked],
+            "log": "standard error" if path is None else path,
+        }
+
+    def _worker(self, command: Command) -> Worker:
+        """The one the order is about."""
+        worker = self._master.pool.find(int(command.arguments.get("pid", 0)))
+        if worker is None:
+            pids = ", ".join(str(worker.pid) for worker in self._master.pool.workers)
+            raise Refused(f"no worker has that process id; there are {pids or 'none'}", "unknown")
+        return worker
 
     def _pause(self, *, paused: bool) -> Mapping[str, Any]:
         self._master.pause(paused=paused)

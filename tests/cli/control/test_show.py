@@ -97,4 +97,8 @@ def test_no_setting_at_all() -> None:
 def test_stacks_under_their_workers() -> None:
     answer = {"workers": [{"slot": 1, "pid": 7, "text": "Thread 1\n  File \x1b"}]}
     assert stacks_lines(answer) == ["worker 1 (pid 7)", "----------------", "Thread 1", "  File \\x1b", ""]
-    assert stacks_lines({}) == ["the stacks are in the server's error log"]
+    assert stacks_lines({"asked": [{"slot": 1, "pid": 7}, {"slot": 2, "pid": 9}], "log": "/var/log/a\x1b.log"}) == [
+        "worker 1 (pid 7) writes its stacks to /var/log/a\\x1b.log",
+        "worker 2 (pid 9) writes its stacks to /var/log/a\\x1b.log",
+    ]
+    assert stacks_lines({"asked": [], "log": "standard error"}) == ["there are no workers"]

@@ -73,9 +73,13 @@ def settings_lines(answer: Mapping[str, Any], every: bool) -> list[str]:
 
 
 def stacks_lines(answer: Mapping[str, Any]) -> list[str]:
-    """Each worker's stacks under its name; where they are, when the server does not send them."""
+    """Each worker's stacks under its name; who writes them where, when the server does not send them."""
     if "workers" not in answer:
-        return ["the stacks are in the server's error log"]
+        log = plain(str(answer.get("log") or "the error log"))
+        return [
+            f"worker {worker.get('slot', '?')} (pid {worker.get('pid', '?')}) writes its stacks to {log}"
+            for worker in answer.get("asked", [])
+        ] or ["there are no workers"]
     lines: list[str] = []
     for worker in answer.get("workers", []):
         title = f"worker {worker.get('slot', '?')} (pid {worker.get('pid', '?')})"
