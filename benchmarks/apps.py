@@ -3,6 +3,9 @@
 Imported by the servers' own processes as the top-level module `apps`: it imports nothing it does not need.
 """
 
+import asyncio
+import ctypes
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import cache
@@ -16,6 +19,11 @@ BLOCKING_S = 0.05
 SLOW_BOOT_S = 3.0
 LARGE_BYTES = 50_000_000
 BLOCK_BYTES = 50_000
+HANG_S = 30.0
+"""Longer than anybody who measures waits."""
+HELD_S = 4.0
+"""How long the interpreter's lock is held: a server must get it back to end in good order."""
+NEIGHBOUR_S = 0.4
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 Message = dict[str, Any]
@@ -50,6 +58,50 @@ def views(environ: dict[str, Any], start_response: StartResponse) -> Iterable[by
             return [whole()]
     start_response("200 OK", HEADERS)
     return [BODY]
+
+
+def hanging(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """`/sleep` in C code, `/lock` in a lock, `/gil` in C code that lets no thread run; `/neighbour` takes a while."""
+    match environ["PATH_INFO"]:
+        case "/sleep":
+            ctypes.CDLL(None).usleep(int(HANG_S * 1e6))
+        case "/lock":
+            locked().acquire()
+        case "/gil":
+            hold_the_interpreter()
+        case "/neighbour":
+            time.sleep(NEIGHBOUR_S)
+    start_response("200 OK", HEADERS)
+    return [BODY]
+
+
+async def hanging_asgi(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The same for tasks; `/gil` holds up the loop and everything else."""
+    if scope["type"] == "http":
+        match scope["path"]:
+            case "/sleep":
+                await asyncio.sleep(HANG_S)
+            case "/lock":
+                await asyncio.Event().wait()
+            case "/gil":
+                hold_the_interpreter()
+            case "/neighbour":
+                await asyncio.sleep(NEIGHBOUR_S)
+    await hello_asgi(scope, receive, send)
+
+
+def locked() -> threading.Lock:
+    """A lock nobody will ever release."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+def hold_the_interpreter() -> None:
+    """What a regular expression gone wild does, or an extension that computes."""
+    ctypes.PyDLL(None).usleep(int(HELD_S * 1e6))
 
 
 def large_headers() -> list[tuple[str, str]]:

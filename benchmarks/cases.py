@@ -185,6 +185,21 @@ CASES: tuple[Case, ...] = (
         trials.slow,
         rounds=3,
     ),
+    Case(
+        "hang",
+        "Calls that hang for ever, or hold the interpreter's lock for 4 s, with 4 others beside each; a timeout of 2 s",
+        ("drawbar-timed-1:8", "drawbar-timed-asyncio", "gunicorn-timed-sync", "gunicorn-timed-gthread"),
+        (
+            Metric("sleep_ms", "client hears after 2 s + ms: asleep", 1),
+            Metric("lock_ms", "in a lock", 1),
+            Metric("gil_ms", "with the interpreter's lock", 1),
+            Metric("answers", "of 3, answered 504", 0),
+            Metric("neighbours", "of 12 others, answered", 0),
+        ),
+        trials.hang,
+        app="hanging",
+        rounds=3,
+    ),
     *(
         Case(
             f"drain-{kind}",
@@ -286,6 +301,12 @@ def targets(python: tuple[int, int]) -> list[Target]:
             # Within noise: what nginx itself varies by from run to run on a quiet machine.
             Target("p99 beside slow clients", "slow", server, "p99_ratio", "<=", 1.25, "x p99 without"),
         ]
+    for server in ("drawbar-timed-1:8", "drawbar-timed-asyncio"):
+        found += [
+            Target(f"504 for a call that hangs, late: {text}", "hang", server, f"{way}_ms", "<=", 50, "ms")
+            for way, text in (("sleep", "asleep"), ("lock", "in a lock"), ("gil", "with the interpreter's lock"))
+        ]
+        found.append(Target("Neighbours of calls that hang", "hang", server, "neighbours", ">=", 12, "of 12"))
     found.append(Target("Master and one WSGI worker, idle", "memory", "drawbar", "pss_mb", "<=", 20, "MB"))
     for case in ("drain-generated", "drain-whole"):
         found += [

@@ -4,6 +4,7 @@ They run in this process, on wrk's processor, and are paced evenly over each sec
 would be felt by the very clients whose waiting is measured.
 """
 
+import math
 import socket
 import threading
 import time
@@ -105,6 +106,28 @@ class SlowReader:
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
+
+
+class Waiter:
+    """Asks once, and waits for what becomes of it."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self._socket = connect(port)
+        self._socket.sendall(REQUEST.replace(b"GET /", b"GET " + path.encode()))
+        self._begun = time.monotonic()
+
+    def heard(self, timeout_s: float) -> tuple[float, bytes]:
+        """Seconds until the first bytes came, or the end of the connection, and those; infinite when neither does."""
+        self._socket.settimeout(timeout_s)
+        try:
+            data = self._socket.recv(READ_BYTES_PER_PERIOD)
+        except TimeoutError:
+            return math.inf, b""
+        except OSError:
+            data = b""
+        finally:
+            self._socket.close()
+        return time.monotonic() - self._begun, data
 
 
 class Trickle:

@@ -12,6 +12,8 @@ from typing import Literal
 
 Interface = Literal["static", "wsgi", "asgi"]
 NGINX = "nginx"
+# gunicorn's threaded workers report once a second: with less they are killed for nothing.
+REQUEST_TIMEOUT_S = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-x2-1:8", "wsgi", "--threads", "1:8", *RELOADABLE, workers=2),
     drawbar("drawbar-x2-uvloop", "asgi", "--loop", "uvloop", *RELOADABLE, workers=2),
     drawbar("drawbar-x100", "wsgi", "--threads", "1", workers=100),
+    drawbar("drawbar-timed-1:8", "wsgi", "--threads", "1:8", "--request-timeout", str(REQUEST_TIMEOUT_S)),
+    drawbar("drawbar-timed-asyncio", "asgi", "--loop", "asyncio", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),
     Server(
@@ -102,6 +106,10 @@ SERVERS: tuple[Server, ...] = (
     gunicorn(
         *("gunicorn-x2", "--worker-class", "gthread", "--threads", "8", "--config", "{scratch}/gunicorn.conf.py"),
         workers=2,
+    ),
+    gunicorn("gunicorn-timed-sync", "--timeout", str(REQUEST_TIMEOUT_S)),
+    gunicorn(
+        "gunicorn-timed-gthread", "--worker-class", "gthread", "--threads", "8", "--timeout", str(REQUEST_TIMEOUT_S)
     ),
     Server(
         "waitress",

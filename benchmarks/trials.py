@@ -12,9 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks import apps
-from benchmarks.clients import Client, SlowReader, SlowSender, Trickle, idle_connections, is_open, wait_until
+from benchmarks.clients import (
+    Client,
+    SlowReader,
+    SlowSender,
+    Trickle,
+    Waiter,
+    idle_connections,
+    is_open,
+    wait_until,
+)
 from benchmarks.measure import MeasurementFailed, finish_wrk, run_wrk, start_wrk
 from benchmarks.process import Running
+from benchmarks.servers import REQUEST_TIMEOUT_S
 
 CONNECTIONS = 64
 WARM_UP_REQUESTS = 200
@@ -31,6 +41,8 @@ SLOW_START_TIMEOUT_S = 15.0
 READERS_START_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 5.0
 PROBES = 10
+NEIGHBOURS = 4
+HANG_PATIENCE_S = 6.0
 MB = 1e6
 KB = 1e3
 
@@ -199,6 +211,22 @@ def drain(path: str) -> Trial:
         }
 
     return trial
+
+
+def hang(up: Running, settings: Settings) -> Sample:
+    """How late after its time the client of a call that hangs hears of it, and how many others are answered."""
+    sample: Sample = {"neighbours": 0, "answers": 0}
+    for way in ("sleep", "lock", "gil"):
+        warm_up(up)
+        waiter = Waiter(up.port, f"/{way}")
+        # On the way when the time is over.
+        time.sleep(REQUEST_TIMEOUT_S - apps.NEIGHBOUR_S / 2)
+        neighbours = [Waiter(up.port, "/neighbour") for _ in range(NEIGHBOURS)]
+        took_s, answer = waiter.heard(HANG_PATIENCE_S)
+        sample[f"{way}_ms"] = (took_s - REQUEST_TIMEOUT_S) * 1e3
+        sample["answers"] += answer.startswith(b"HTTP/1.1 504 ")
+        sample["neighbours"] += sum(b" 200 OK" in neighbour.heard(HANG_PATIENCE_S)[1] for neighbour in neighbours)
+    return sample
 
 
 def warm_up(up: Running) -> None:
