@@ -6,6 +6,7 @@ import random
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 from drawbar.supervisor.stacks import STACKS_SIGNAL
 from tests.supervisor.harness import Serving
@@ -30,7 +31,7 @@ def test_a_reload_starts_each_replacement_before_it_stops_a_worker() -> None:
 
 
 def test_a_reload_by_stop_first_stops_each_worker_before_its_replacement_starts() -> None:
-    options = {"lifecycle": {"reload_strategy": "stop-first"}, "log": {"level": "debug"}}
+    options: dict[str, Any] = {"lifecycle": {"reload_strategy": "stop-first"}, "log": {"level": "debug"}}
     with Serving("serve", server={"workers": 2}, **options) as serving:
         former = {serving.event("ready")[1] for _ in range(2)}
         serving.logged("serving")
