@@ -3,6 +3,10 @@
 import math
 import select
 from collections.abc import Callable
+from typing import Final
+
+LONGEST_MS: Final = 2**31 - 1
+"""What poll(2) takes, 24.8 days. Who waits longer is woken once in that time, for nothing."""
 
 
 class Poller:
@@ -24,7 +28,7 @@ class Poller:
 
     def wait(self, seconds: float | None, last: int) -> None:
         """Waits at most that long (None: for ever) and calls back; the descriptor `last` comes after all others."""
-        timeout_ms = None if seconds is None else math.ceil(max(0.0, seconds) * 1000)
+        timeout_ms = None if seconds is None else min(LONGEST_MS, math.ceil(max(0.0, seconds) * 1000))
         ready = [descriptor for descriptor, _ in self._poll.poll(timeout_ms)]
         for descriptor in sorted(ready, key=lambda descriptor: descriptor == last):
             # An earlier callback may have closed it.
