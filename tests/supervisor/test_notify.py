@@ -69,10 +69,20 @@ def test_each_state_is_one_message(manager: Manager) -> None:
     assert manager.heard() == "STOPPING=1\nSTATUS=draining"
     notifier.status("2 of 4 workers replaced")
     assert manager.heard() == "STATUS=2 of 4 workers replaced"
-    notifier.main_pid(4711)
-    assert manager.heard() == "MAINPID=4711"
     notifier.beat()
     assert manager.heard() == "WATCHDOG=1"
+
+
+def test_who_has_named_the_next_master_says_nothing_more(manager: Manager) -> None:
+    notifier = told_by(manager, WATCHDOG_USEC="1000000")
+    notifier.main_pid(4711)
+    assert manager.heard() == "MAINPID=4711"
+    notifier.stopping()
+    notifier.beat()
+    assert not notifier
+    assert notifier.watchdog_s is None
+    told_by(manager).status("the next master")
+    assert manager.heard() == "STATUS=the next master"
 
 
 def test_a_reload_says_when_it_began_in_microseconds(manager: Manager) -> None:

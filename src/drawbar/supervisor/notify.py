@@ -76,8 +76,13 @@ class Notifier:
         self._tell("", text)
 
     def main_pid(self, pid: int) -> None:
-        """Another process is the master from now on. Only the present one is believed, so it has to say it."""
+        """Another process is the master from now on. Only the present one is believed, so it has to say it.
+
+        It is the last this one says: a manager that listens to every process (NotifyAccess=all) would take its
+        STOPPING=1 for the service's end, and its beats for the other's.
+        """
         self._tell(f"MAINPID={pid}")
+        self._address, self.watchdog_s = "", None
 
     def beat(self) -> None:
         """The master moves. To be said every `watchdog_s`."""
