@@ -23,6 +23,7 @@ from drawbar.config import (
     AppConfig,
     Config,
     ControlConfig,
+    HooksConfig,
     LifecycleConfig,
     ListenConfig,
     LogConfig,
@@ -196,6 +197,7 @@ def make_config(options: dict[str, Any]) -> Config:
         listen=ListenConfig(**options.get("listen", {})),
         lifecycle=LifecycleConfig(**options.get("lifecycle", {})),
         process=ProcessConfig(**options.get("process", {})),
+        hooks=HooksConfig(**options.get("hooks", {})),
         control=ControlConfig(**{"socket": "off", **options.get("control", {})}),
     )
 

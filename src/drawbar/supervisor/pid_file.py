@@ -174,13 +174,28 @@ def is_master(pid: int) -> bool:
     except PermissionError:
         pass
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            # proc(5): pid (comm) state …; a comm may hold parentheses.
-            name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
+        name, state, _ = _look(pid)
     except OSError:
         return True
     # A dead one that nobody has buried yet is no server.
-    return name == MASTER_COMM.encode() and rest.split()[:1] != [b"Z"]
+    return name == MASTER_COMM.encode() and state != b"Z"
+
+
+def parent_of(pid: int) -> int | None:
+    """Whose child the process is; None when there is no such process."""
+    try:
+        return _look(pid)[2]
+    except OSError:
+        return None
+
+
+def _look(pid: int) -> tuple[bytes, bytes, int]:
+    """Name, state and parent of a process. Raises OSError."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # proc(5): pid (comm) state ppid …; a comm may hold parentheses.
+        name, _, rest = file.read().partition(b"(")[2].rpartition(b")")
+    state, parent = rest.split(maxsplit=2)[:2]
+    return name, state, int(parent)
 
 
 def _refusal(path: str, error: OSError) -> OperatorError:

@@ -98,7 +98,10 @@ class Succession:
     def _before_exec(self) -> None:
         """In the process that becomes the new master: the application's last word."""
         go_home()
+        here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         call_before_exec(self._master.config, self._master.log, Upgrade(pid=os.getpid(), old_master=os.getppid()))
+        # The hook is called in the application's directory; what the command line names is named from the server's.
+        os.fchdir(here)
 
     def _on_successor_ready(self) -> None:
         """It serves; or has closed the pipe, which its death explains."""

@@ -19,6 +19,7 @@ import msgspec
 
 from drawbar.supervisor.child import fork_with_pipe, reap
 from drawbar.supervisor.notify import hand_on
+from drawbar.supervisor.pid_file import is_master, parent_of
 from drawbar.supervisor.signals import REQUESTS, Request, reset_signals, restore_signals
 
 VARIABLE: Final = "_DRAWBAR_INHERIT"
@@ -105,14 +106,28 @@ def _become(
 
 
 def stand_by(pid: int) -> int:
-    """As process 1, when everything is the new master's: passes signals on to it, and ends with its exit code."""
+    """As process 1, when everything is the new master's: passes signals on to it, and ends with its exit code.
+
+    A master that is itself replaced leaves the next one to process 1, which then stands by that one.
+    """
     wanted = [number for number, request in REQUESTS.items() if request is not Request.REAP]
     signal.pthread_sigmask(signal.SIG_BLOCK, [*wanted, signal.SIGCHLD])
+    number: int = signal.SIGCHLD
     while True:
-        # Before the wait: it may have died before its signal was held.
+        # Before the wait: it may have died before its signal was held. And before another signal is passed on: none
+        # shall go to a dead master when there is another.
         for dead, status in reap():
             if dead == pid:
-                return os.waitstatus_to_exitcode(status) % 256
-        number = signal.sigwait([*wanted, signal.SIGCHLD])
+                heir = _master_left_behind()
+                if heir is None:
+                    return os.waitstatus_to_exitcode(status) % 256
+                pid = heir
         if number != signal.SIGCHLD:
             os.kill(pid, number)
+        number = signal.sigwait([*wanted, signal.SIGCHLD])
+
+
+def _master_left_behind() -> int | None:
+    """The master that came to this process as its child when its own parent ended."""
+    found = (int(name) for name in os.listdir("/proc") if name.isdecimal())
+    return next((pid for pid in found if parent_of(pid) == os.getpid() and is_master(pid)), None)
