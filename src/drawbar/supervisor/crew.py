@@ -180,11 +180,13 @@ class Crew:
         self.signal(worker, PAUSE_SIGNAL)
 
     def _fork(self, action: Fork) -> None:
-        index = self.scoreboard.claim(action.slot, action.generation)
+        index = None
         try:
+            index = self.scoreboard.claim(action.slot, action.generation)
             child = self._spawn(action, index)
         except (OSError, OperatorError) as error:
-            self.scoreboard.retire(index)
+            if index is not None:
+                self.scoreboard.retire(index)
             self.pool.on_fork_failed(action.slot, self._clock())
             why = error.strerror if isinstance(error, OSError) else str(error)
             self.log.error(f"cannot start worker {action.slot}: {why}")

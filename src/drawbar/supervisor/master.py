@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
-from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.announce import closing_line, serving_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
@@ -39,7 +38,7 @@ from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
 from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
-from drawbar.supervisor.succession import Succession
+from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
 from drawbar.supervisor.terminal import has_terminal
 from drawbar.supervisor.title import set_title
 from drawbar.supervisor.upgrade import Inheritance
@@ -47,9 +46,6 @@ from drawbar.supervisor.vitals import interval
 
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
-
-SPARE_CELLS = 64
-"""Cells of the scoreboard beyond four for each worker: room for workers that are added one by one."""
 
 
 class Master:
@@ -140,7 +136,7 @@ class Master:
             tell=self.log.warning,
         )
         held.callback(self.listeners.close)
-        self.scoreboard = self._make_scoreboard()
+        self.scoreboard = take_scoreboard(inherited, len(self.pool.slots), self.log.warning)
         doors = inherited.doors if inherited else None
         self.desk = Desk(
             config, self.log, self.scoreboard, self._poller, private=self._private_to_desk, inherited=doors
@@ -171,14 +167,6 @@ class Master:
             clock=self.clock,
         )
         return self._live()
-
-    def _make_scoreboard(self) -> Scoreboard:
-        if self._inherited is not None:
-            try:
-                return Scoreboard.attach(self._inherited.scoreboard)
-            except ValueError as error:
-                self.log.warning(f"the figures begin anew: {error}")
-        return Scoreboard.create(4 * len(self.pool.slots) + SPARE_CELLS)
 
     def _slots(self) -> list[int]:
         return [slot.number for slot in self.pool.slots]
@@ -360,6 +348,7 @@ class Master:
                 require_file(self.loaded.file, loaded.file)
             wanted = self.config if loaded is None else settle_places(loaded.config)
             config, kept = take_over(self.config, wanted)
+            require_room(self.scoreboard, len(self.pool.slots), len(self._slots_of(config)), "server.workers")
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
             self.listeners.update(config, self._slots_of(config))
             self.pid_file.move_to(config.process.pid_file)
@@ -417,8 +406,7 @@ class Master:
         """So many workers from now on, whatever the configuration says. Raises OperatorError."""
         if count < 1:
             raise OperatorError(f"{by}: one worker is the least", right="SIGWINCH stops them all")
-        if count > len(self.pool.slots) and 4 * count > self.scoreboard.capacity:
-            raise OperatorError(f"{by}: {count} workers are more than this server was started for")
+        require_room(self.scoreboard, len(self.pool.slots), count, by)
         self.is_resized = True
         self._resize(count)
         self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")

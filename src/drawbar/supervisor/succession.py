@@ -6,9 +6,12 @@ between the two, stands in `upgrade`.
 """
 
 import os
-from typing import TYPE_CHECKING
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from drawbar.config import OperatorError
+from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.exits import describe_exit
 from drawbar.supervisor.hooks import Upgrade, call_before_exec
 from drawbar.supervisor.places import go_home
@@ -17,6 +20,34 @@ from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_s
 
 if TYPE_CHECKING:
     from drawbar.supervisor.master import Master
+
+
+CELLS_PER_WORKER: Final = 4
+"""Of the scoreboard: those that serve, their replacements, and two generations that drain."""
+SPARE_CELLS: Final = 64
+"""Beyond these: room for workers that are added one by one."""
+
+
+def take_scoreboard(inherited: Inheritance | None, workers: int, warn: Callable[[str], None]) -> Scoreboard:
+    """The former master's figures, or new ones where there are none, or none that so many workers could count on."""
+    if inherited is not None:
+        try:
+            scoreboard = Scoreboard.attach(inherited.scoreboard)
+            if scoreboard.capacity >= CELLS_PER_WORKER * workers:
+                return scoreboard
+            scoreboard.close()
+            warn(f"the figures begin anew: there was no room in them for {workers} workers")
+        except ValueError as error:
+            os.close(inherited.scoreboard)
+            warn(f"the figures begin anew: {error}")
+    return Scoreboard.create(CELLS_PER_WORKER * workers + SPARE_CELLS)
+
+
+def require_room(scoreboard: Scoreboard, present: int, wanted: int, where: str) -> None:
+    """Raises OperatorError when so many workers could not count on it, and there are not as many already."""
+    if wanted > present and CELLS_PER_WORKER * wanted > scoreboard.capacity:
+        what = f"{wanted} workers are more than this server was started for"
+        raise OperatorError(what, where=where, right="an upgrade makes room for them")
 
 
 class Succession:
