@@ -78,6 +78,22 @@ def answer(config: Config, listeners: Sequence[socket.socket], slot: int, report
         connection.close()
 
 
+def accepts(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Tells of each connection."""
+    report("ready")
+    tell(f"ready {slot}")
+    listeners[0].setblocking(True)
+    while True:
+        listeners[0].accept()[0].close()
+        tell(f"accepted {slot}")
+
+
+def by_target(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Does what the application is named after."""
+    behaviours = {"good:app": serve, "hangs:app": hangs_at_the_start, "bad:app": raises_exception}
+    return behaviours[config.app.target or ""](config, listeners, slot, report)
+
+
 def random_number(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
     tell(f"random {random.random()}")
     return serve(config, listeners, slot, report)

@@ -293,6 +293,19 @@ def test_a_slot_that_comes_back_before_it_has_gone_keeps_its_socket() -> None:
             client.close()
 
 
+def test_a_slot_whose_worker_stays_after_all_gets_connections_again() -> None:
+    with opened(config("127.0.0.1:0", reuseport=True), (1, 2)) as listeners:
+        sockets = [listeners.for_slot(slot)[0] for slot in (1, 2)]
+        listeners.retire_slot(2)
+        listeners.keep_slots((1, 2))
+        clients = connect(port_of(sockets[0]), 40)
+        assert min(taken(listener) for listener in sockets) > 0
+        listeners.close_slot(2)
+        assert sockets[1] in listeners.sockets
+        for client in clients:
+            client.close()
+
+
 def test_a_slot_without_sockets_of_its_own_goes_at_once() -> None:
     with opened(config("127.0.0.1:0"), (1, 2)) as listeners:
         kept = listeners.sockets

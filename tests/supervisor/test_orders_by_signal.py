@@ -5,11 +5,12 @@ import os
 import random
 import re
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
 from drawbar.supervisor.stacks import STACKS_SIGNAL
-from tests.supervisor.harness import Serving
+from tests.supervisor.harness import PATIENCE_S, Serving, ends
 
 HUP, USR1, USR2 = signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 TTIN, TTOU, WINCH, PWR = signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH, signal.SIGPWR
@@ -126,6 +127,22 @@ def test_one_more_and_one_less_survive_a_reload() -> None:
         serving.logged("SIGTTOU: 1 worker from now on")
         serving.signal(TTOU)
         serving.logged("SIGTTOU: one worker is the least")
+        assert serving.stop() == 0
+
+
+def test_a_worker_that_stays_after_all_gets_connections_again() -> None:
+    with Serving("accepts", server={"workers": 2}, listen={"reuseport": True}) as serving:
+        for _ in range(2):
+            serving.event("ready")
+        port = serving.port()
+        serving.signal(TTOU)
+        serving.logged("1 worker from now on")
+        serving.signal(TTIN)
+        serving.logged("2 workers from now on")
+        # Each goes to either by lot.
+        for _ in range(200):
+            socket.create_connection(("127.0.0.1", port), PATIENCE_S).close()
+        serving.event("accepted 2")
         assert serving.stop() == 0
 
 

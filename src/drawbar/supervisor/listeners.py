@@ -198,6 +198,12 @@ class Listeners:
         self._steer()
         return QUIET_S
 
+    def keep_slots(self, slots: Iterable[int]) -> None:
+        """These have a worker, still or again: new connections are led to them as to all others."""
+        if self._leaving.intersection(slots):
+            self._leaving.difference_update(slots)
+            self._steer()
+
     def close_slot(self, slot: int) -> None:
         """The slot's last worker has gone: closes what only it accepted from. A slot that was revived keeps all."""
         if slot not in self._leaving:

@@ -417,6 +417,7 @@ class Master:
             slot: self.listeners.retire_slot(slot) for slot in sorted(self._slots(), reverse=True) if slot > count
         }
         self.pool.on_resize(count, {slot: self.clock() + delay for slot, delay in delays.items() if delay})
+        self.listeners.keep_slots(self._slots())
         self._settled = False
 
     def _slots_of(self, config: Config) -> list[int]:

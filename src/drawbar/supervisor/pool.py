@@ -294,7 +294,8 @@ class Pool(Struct):
     def on_resize(self, count: int, until: Mapping[int, float] | None = None) -> None:
         """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`."""
         for worker in self.workers:
-            worker.until = (until or {}).get(worker.slot, -math.inf)
+            # One whose slot went earlier keeps its time.
+            worker.until = (until or {}).get(worker.slot, worker.until if worker.slot > count else -math.inf)
         numbers = {slot.number for slot in self.slots}
         self.slots = [slot for slot in self.slots if slot.number <= count]
         self.slots += [Slot(number) for number in range(1, count + 1) if number not in numbers]
