@@ -92,6 +92,21 @@ DECISIONS: dict[str, tuple[Pool, list[Action], float | None]] = {
         [],
         None,
     ),
+    "a held reload keeps nobody who is to go for another reason": (
+        pool(retiring(worker(1, READY), Cause.MAX_MEMORY), worker(2, READY), generation=2, held=True),
+        [Fork(1, 2)],
+        -math.inf,
+    ),
+    "nor does it by another strategy": (
+        pool(retiring(worker(1, READY), Cause.ORDER), generation=2, held=True, strategy=STOP_FIRST, slots=1),
+        [Fork(1, 2)],
+        -math.inf,
+    ),
+    "in development it does, as nothing would start": (
+        pool(retiring(worker(1, READY), Cause.ORDER), generation=2, held=True, patient=True, slots=1),
+        [],
+        None,
+    ),
     "an overdue worker is killed": (
         pool(worker(1, STOPPING, deadline=100.0), worker(1, READY, 2), slots=1, generation=2),
         [Kill(11)],

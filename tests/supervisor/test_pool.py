@@ -3,7 +3,7 @@
 import pytest
 
 from drawbar.supervisor.decisions import End, Fork, Stop, decide, next_wake
-from drawbar.supervisor.pool import Boot, Death, Ending, backoff
+from drawbar.supervisor.pool import Boot, Cause, Death, Ending, backoff
 from tests.supervisor.pools import READY, STARTING, STOPPING, TIMING, pool, worker
 
 
@@ -80,6 +80,23 @@ def test_a_failed_reload_keeps_the_former_worker_until_the_next_change() -> None
     assert decide(subject, 1000.0) == []
     subject.on_change()
     assert decide(subject, 1000.0) == [Fork(1, 3)]
+
+
+def test_a_worker_that_is_to_go_is_tried_to_be_replaced_though_the_reload_is_held() -> None:
+    subject = pool(worker(1, READY), slots=1, booted=True, generation=2, held=True)
+    subject.on_due(subject.workers[0], Cause.ORDER)
+    subject.on_forked(1, 2, 12)
+    assert subject.on_died(subject.workers[1], 0.0).retry_s == pytest.approx(0.1)
+
+
+def test_who_leaves_a_removed_slot_keeps_the_time_it_was_given() -> None:
+    subject = pool(worker(1, READY), worker(2, READY), worker(3, READY), slots=3, booted=True)
+    subject.on_resize(2, {3: 101.0})
+    subject.on_resize(1, {2: 102.0})
+    assert decide(subject, 100.0) == []
+    assert decide(subject, 101.0) == [Stop(31)]
+    subject.on_resize(2)
+    assert decide(subject, 102.0) == [Stop(31)]
 
 
 def test_development_waits_for_a_change_after_a_failed_first_start() -> None:

@@ -115,14 +115,14 @@ def _may_go(pool: Pool, worker: Worker, stops: list[Action]) -> bool:
         return True
     if _is_relieved(pool, worker):
         return True
-    if not _goes_first(pool, worker) or pool.held:
+    if not _goes_first(pool, worker):
         return False
     # One slot at a time is empty.
     return not stops and not _is_replacing(pool) and all(_has_serving(pool, slot) for slot in pool.slots)
 
 
 def _goes_first(pool: Pool, worker: Worker) -> bool:
-    return pool.strategy is Strategy.STOP_FIRST and worker.generation != pool.generation
+    return pool.strategy is Strategy.STOP_FIRST and worker.generation != pool.generation and not pool.held
 
 
 # Forking.
@@ -142,7 +142,9 @@ def _is_wanted(pool: Pool, slot: Slot) -> bool:
         return False
     serving = [worker for worker in pool.of_slot(slot.number) if worker.is_serving()]
     if serving:
-        return not pool.held and not any(_goes_first(pool, worker) for worker in serving)
+        # A failed reload is no reason to keep a worker that is to go for its own sake.
+        due = not pool.held or (not pool.patient and any(worker.retiring is not None for worker in serving))
+        return due and not any(_goes_first(pool, worker) for worker in serving)
     if pool.strategy is Strategy.STOP_FIRST and any(worker.is_leaving() for worker in pool.of_slot(slot.number)):
         return False
     return not (pool.held and pool.patient)

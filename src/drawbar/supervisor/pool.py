@@ -320,8 +320,10 @@ class Pool(Struct):
         return slot
 
     def _waits(self, slot: Slot) -> bool:
-        """A slot that gets no worker while the generation is held."""
-        return self.patient or any(worker.is_serving() for worker in self.of_slot(slot.number))
+        """A slot that gets no worker while the generation is held: what it has can stay."""
+        return self.patient or any(
+            worker.is_serving() and worker.retiring is None for worker in self.of_slot(slot.number)
+        )
 
     def _died_young(self, slot: Slot, now: float) -> None:
         slot.failures += 1
