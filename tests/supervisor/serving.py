@@ -36,6 +36,7 @@ from drawbar.config import (
 from drawbar.config.sources import Loaded
 from drawbar.net.scoreboard import Cell
 from drawbar.supervisor.master import Master
+from drawbar.supervisor.places import home
 from drawbar.supervisor.reloading import timing_of
 from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 from drawbar.supervisor.upgrade import Inheritance
@@ -233,6 +234,8 @@ def reread(options: dict[str, Any]) -> Loaded:
 def main() -> int:
     behaviour, options = globals()[sys.argv[2]], json.loads(sys.argv[3])
     config = make_config(options)
+    # As a server does it at the start.
+    home()
     timing = timing_of(config)._replace(**options["timing"]) if "timing" in options else None
 
     def work(

@@ -79,6 +79,70 @@ def test_an_address_in_use_refuses_the_reload(tmp_path: Path) -> None:
             assert serving.stop() == 0
 
 
+def test_a_reload_for_more_workers_than_there_is_room_for_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text(json.dumps({"server": {"workers": 100}}))
+    with Serving("serve", reread=str(file)) as serving:
+        serving.logged("serving")
+        serving.signal(HUP)
+        assert "server.workers: 100 workers are more than this server was started" in serving.logged("not reloaded")
+        assert serving.stop() == 0
+
+
+def test_a_pid_file_that_cannot_be_had_leaves_the_listeners_as_they_are(tmp_path: Path) -> None:
+    path, file = tmp_path / "s", tmp_path / "options.json"
+    file.write_text(json.dumps({"server": {"bind": [f"unix:{path}"]}, "process": {"pid_file": "/nowhere/at/all"}}))
+    with Serving("serve", reread=str(file)) as serving:
+        serving.logged("serving")
+        serving.signal(HUP)
+        assert "--pid-file /nowhere/at/all: cannot be written" in serving.logged("not reloaded")
+        assert not path.exists()
+        assert serving.stop() == 0
+
+
+def test_an_address_in_use_leaves_the_pid_file_where_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    with Serving("serve") as other:
+        bind = ["127.0.0.1:0", f"127.0.0.1:{other.port()}"]
+        file.write_text(json.dumps({"server": {"bind": bind}, "process": {"pid_file": str(tmp_path / "new")}}))
+        with Serving("serve", reread=str(file), process={"pid_file": str(tmp_path / "old")}) as serving:
+            serving.logged("serving")
+            serving.signal(HUP)
+            assert "the address is in use" in serving.logged("not reloaded")
+            assert not (tmp_path / "new").exists()
+            assert int((tmp_path / "old").read_text()) == serving.process.pid
+            assert serving.stop() == 0
+
+
+def test_a_working_directory_that_is_gone_ends_no_master(tmp_path: Path) -> None:
+    place = tmp_path / "release"
+    place.mkdir()
+    with Serving("serve", cwd=place, process={"pid_file": "pid"}) as serving:
+        _, worker = serving.event("ready")
+        serving.logged("serving")
+        (place / "pid").unlink()
+        place.rmdir()
+        serving.signal(HUP)
+        serving.logged("SIGHUP: not reloaded, nothing has changed: .*No such file or directory")
+        assert serving.stop() == 0
+        assert serving.event("stopping")[1] == worker
+
+
+def test_what_is_gone_back_to_is_what_has_served(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    with Serving("by_target", reread=str(file), app={"target": "good:app"}) as serving:
+        _, worker = serving.event("ready")
+        serving.logged("serving")
+        for target, told in (("hangs:app", "hanging"), ("bad:app", "failing")):
+            file.write_text(json.dumps({"app": {"target": target}}))
+            serving.signal(HUP)
+            serving.event(told)
+        serving.logged("the former worker serves on")
+        os.kill(worker, signal.SIGKILL)
+        assert serving.event("ready")[1] != worker
+        assert serving.stop() == 0
+
+
 def test_workers_that_do_not_start_leave_the_former_ones(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("right = 1\n")
     with Serving("source", cwd=tmp_path, server={"workers": 2}) as serving:

@@ -350,20 +350,30 @@ class Master:
             config, kept = take_over(self.config, wanted)
             require_room(self.scoreboard, len(self.pool.slots), len(self._slots_of(config)), "server.workers")
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
-            self.listeners.update(config, self._slots_of(config))
-            self.pid_file.move_to(config.process.pid_file)
-        except OperatorError as error:
+            self._occupy(config, self._slots_of(config))
+        # The system's errors are about this server's place, such as a working directory that was removed.
+        except (OperatorError, OSError) as error:
             self.notifier.ready("the last reload was refused")
             raise OperatorError(f"{by}: not reloaded, nothing has changed: {error}") from error
         for key in kept:
             self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
-        self._former = (self.config, self.loaded, self.log)
+        # One that has not come to serve yet is nothing to go back to.
+        self._former = self._former or (self.config, self.loaded, self.log)
         self._adopt(config, loaded, log)
         if strategy is not None:
             self.pool.strategy = strategy
         self._settled = False
         self.log.info(f"{by}: reloading, {self.pool.strategy.value}")
         self._renew()
+
+    def _occupy(self, config: Config, slots: list[int]) -> None:
+        """Takes pid file and listeners as this configuration has them. Raises OperatorError, and has taken neither."""
+        self.pid_file.move_to(config.process.pid_file)
+        try:
+            self.listeners.update(config, slots)
+        except OperatorError:
+            self.pid_file.move_to(self.config.process.pid_file)
+            raise
 
     def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
         """From now on this is the configuration."""
@@ -373,7 +383,7 @@ class Master:
             self._resize(count)
         self.config = self.crew.config = config
         self.loaded = loaded
-        self.log = self.crew.log = log
+        self.log = self.crew.log = self.desk.log = log
         self.pool.timing = self._timing or timing_of(config)
         self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
 
@@ -382,8 +392,7 @@ class Master:
         assert self._former is not None
         (former, loaded, log), self._former = self._former, None
         try:
-            self.listeners.update(former, self._slots())
-            self.pid_file.move_to(former.process.pid_file)
+            self._occupy(former, self._slots())
         except OperatorError as error:
             self.tell_error(f"the former places are not to be had any more: {error}")
         self._adopt(former, loaded, log)

@@ -60,6 +60,7 @@ class Desk:
     What is to be waited for is registered with `poller`, and changes as the control process comes and goes.
     `scoreboard` is passed on to the control process, which is the only one to look into it. `private` gives the
     descriptors of the master that a control process must not hold: pipes, signals, the application's listeners.
+    `log` is what the next control process gets: a reload replaces it.
     `inherited` are doors a former master handed over (`handover()`), by name; they rest until `take_over()`.
 
     Raises OperatorError when a configured address cannot be had.
@@ -75,7 +76,7 @@ class Desk:
         private: Callable[[], Iterable[int]] = tuple,
         inherited: Mapping[str, int] | None = None,
     ) -> None:
-        self._log = log
+        self.log = log
         self._scoreboard = scoreboard
         self._poller = poller
         self._private = private
@@ -130,7 +131,7 @@ class Desk:
         if self._process is not None and self._process.pid == pid:
             self._part()
         if status != 0 and pid != self._explained:
-            self._log.warning(f"the control process (pid {pid}) {describe_exit(status)}")
+            self.log.warning(f"the control process (pid {pid}) {describe_exit(status)}")
         return True
 
     def close(self) -> None:
@@ -180,11 +181,11 @@ class Desk:
             # What only the control process needs is imported there.
             from drawbar.supervisor.control.process import serve
 
-            return serve(self._doors, theirs, self._scoreboard, self._log, report)
+            return serve(self._doors, theirs, self._scoreboard, self.log, report)
 
         role = Role("drawbar: control", "drawbar-control", work, GRACE_S)
         try:
-            child = spawn(role, self._log, {*self._private(), ours.fileno()})
+            child = spawn(role, self.log, {*self._private(), ours.fileno()})
         except OSError as error:
             ours.close()
             self._turn_away(f"cannot start a control process: {error.strerror}")
@@ -194,7 +195,7 @@ class Desk:
         self._process, self._channel, self._reports, self._was_ready = child, ours, child.reports, False
         self._children.add(child.pid)
         self._rewatch()
-        self._log.debug(f"control process started (pid {child.pid})")
+        self.log.debug(f"control process started (pid {child.pid})")
 
     def _on_message(self) -> None:
         assert self._channel is not None
@@ -222,7 +223,7 @@ class Desk:
             if line.startswith(FAILED):
                 assert self._process is not None
                 self._explained = self._process.pid
-                self._log.error(f"the control process could not start: {line.removeprefix(FAILED)}")
+                self.log.error(f"the control process could not start: {line.removeprefix(FAILED)}")
             elif line.startswith(READY):
                 self._was_ready = True
 
@@ -258,7 +259,7 @@ class Desk:
 
     def _turn_away(self, why: str) -> None:
         if why:
-            self._log.error(why)
+            self.log.error(why)
         self._doors.turn_away()
 
     def _send(self, command: Command, answer: Answer) -> None:
