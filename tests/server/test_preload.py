@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 
 from tests.conftest import Connect
 from tests.supervisor.harness import ends
-from tests.support.server import Server, Servers
+from tests.support.server import PATIENCE_S, Server, Servers
 
 SITES = Path(__file__).parent / "sites"
 GET = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+BIND = "[server]\nbind = ['127.0.0.1:0']\n"
 WAYS = {"threads": ("app", "1:4"), "tasks": ("asgi", "1")}
 
 
@@ -79,6 +81,43 @@ def test_a_reload_whose_application_does_not_load_changes_nothing(site: Site) ->
     site.reload("three")
     server.log.wait_for("reloaded: 2 workers")
     assert site.ask()["version"] == "three"
+
+
+def test_a_reload_that_fails_gives_up_what_it_had_opened(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    version, toml, path = tmp_path / "version", tmp_path / "drawbar.toml", tmp_path / "s"
+    version.write_text("one")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "manager"))
+        manager.settimeout(PATIENCE_S)
+        env = {**os.environ, "VERSION_FILE": str(version), "NOTIFY_SOCKET": str(tmp_path / "manager")}
+        serving = server("shared:app", "--preload", chdir=SITES, bind=None, env=env, cwd=tmp_path, toml=BIND)
+        assert manager.recv(4096).startswith(b"READY=1")
+        version.write_text("broken")
+        toml.write_text(f"[server]\nbind = ['127.0.0.1:0', 'unix:{path}']\n")
+        serving.process.send_signal(signal.SIGHUP)
+        assert manager.recv(4096).startswith(b"RELOADING=1")
+        # The manager waits for this, and by then nobody is led to an address where no worker listens.
+        assert manager.recv(4096).startswith(b"READY=1")
+        assert not path.exists()
+    assert json.loads(connect(serving).request(GET).body)["version"] == "one"
+
+
+def test_a_reload_without_preload_ends_the_fork_server(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "version").write_text("one")
+    env = {**os.environ, "VERSION_FILE": str(tmp_path / "version")}
+    toml = f"{BIND}[lifecycle]\npreload = true\n"
+    serving = server("shared:app", chdir=SITES, bind=None, env=env, cwd=tmp_path, toml=toml)
+    before = json.loads(connect(serving).request(GET).body)
+    assert before["imported_by"] != before["pid"]
+    fork_server = os.pidfd_open(before["imported_by"])
+    (tmp_path / "drawbar.toml").write_text(BIND)
+    serving.process.send_signal(signal.SIGHUP)
+    assert ends(fork_server)
+    serving.log.wait_for("reloaded: 1 workers")
+    after = json.loads(connect(serving).request(GET).body)
+    assert after["imported_by"] == after["pid"]
+    serving.stop()
+    assert "fork server" not in serving.log.text
 
 
 def test_an_application_that_does_not_load_stops_the_start(site: Site) -> None:

@@ -176,8 +176,14 @@ class Servers:
         cwd: Path = ROOT,
         ready: bool = True,
         activation: "Activation | None" = None,
+        toml: str | None = None,
     ) -> Server:
-        """`drawbar run TARGET OPTIONS...`, ready to serve. `ready=False` for one that is expected not to start."""
+        """`drawbar run TARGET OPTIONS...`, ready to serve. `ready=False` for one that is expected not to start.
+
+        toml: the drawbar.toml it finds in `cwd`.
+        """
+        if toml is not None:
+            (cwd / "drawbar.toml").write_text(toml)
         arguments = [command, target]
         if bind is not None:
             arguments += ["--bind", bind]

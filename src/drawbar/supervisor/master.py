@@ -263,6 +263,8 @@ class Master:
             return
         self._settled = self._has_settled = True
         self.listeners.drop_left()
+        if not self.config.lifecycle.preload and not self.pool.held:
+            self.nursery.close()
         self.notifier.ready(f"{len(self.pool.slots)} workers serve")
         if not self.pool.held:
             self.succession.on_serving()
@@ -523,7 +525,7 @@ class Master:
     def _begin_fork_server(self) -> None:
         self.pool.barren = not self.nursery.is_ready
         try:
-            self.nursery.begin(self.config, self.log)
+            self.nursery.begin(self.config, self.log, self.clock())
         except OSError as error:
             self._on_fork_server_failed(str(error.strerror))
 
@@ -534,16 +536,15 @@ class Master:
             self.pool.on_change()
 
     def _on_fork_server_failed(self, why: str) -> None:
-        self.pool.barren = not self.nursery.is_ready
+        self.pool.barren = self.config.lifecycle.preload and not self.nursery.is_ready
         if self.pool.ending is not None:
             return
         if not self.pool.booted:
             self.pool.ending = Ending(code=2, error=why, operator=True)
             return
         self.tell_error(f"{why}; the workers serve on")
-        if self._former is not None:
+        if self._former is not None and not self.nursery.is_preparing:
             self._roll_back()
-            self._settled = True
             self.orders.on_settled(held=True)
 
     # The watcher of source files, in development.

@@ -60,13 +60,18 @@ class Nursery:
         """One is on its way to be ready."""
         return self._coming is not None
 
-    def begin(self, config: Config, log: Log) -> None:
+    def begin(self, config: Config, log: Log, now: float) -> None:
         """Starts a fork server for this configuration; one that was coming gives way. Raises OSError."""
         if self._coming is not None:
             self._coming.stop()
+            self._coming = None
         self.retry_at = math.inf
         self._failure = ""
-        self._coming = ForkServer.start(config, log, self._private(), self._cell_of)
+        try:
+            self._coming = ForkServer.start(config, log, self._private(), self._cell_of)
+        except OSError:
+            self._wait(now)
+            raise
         self._reports.listen(Spawned(self._coming.pid, self._coming.reports))
 
     def spawn(self, slot: int, cell: int, listeners: "Sequence[socket.socket]") -> Spawned:
@@ -83,7 +88,9 @@ class Nursery:
 
     def descriptors(self) -> list[int]:
         """The ways to the fork servers, which no child shall hold."""
-        return [server.fileno() for server in (self._server, self._coming) if server is not None]
+        servers = (self._server, self._coming)
+        # One that was stopped since it did not answer has none, until it is buried.
+        return [server.fileno() for server in servers if server is not None and server.fileno() >= 0]
 
     def has(self, pid: int) -> bool:
         """The process is a fork server in use or to come."""
@@ -111,13 +118,18 @@ class Nursery:
         elif self._server is not None and self._server.pid == pid:
             self._server.close()
             self._server = None
+        self._wait(now)
+        self._on_failed(why)
+
+    def _wait(self, now: float) -> None:
+        """One more has failed: when there is none left, the next attempt is later than the last time."""
         self._failures += 1
         if self._server is None and self._coming is None:
             self.retry_at = now + backoff(self._failures, Timing())
-        self._on_failed(why)
 
     def close(self) -> None:
-        """Ends them."""
+        """Ends them; none is begun until somebody asks again."""
+        self.retry_at = math.inf
         for server in (self._server, self._coming):
             if server is not None:
                 server.stop()
