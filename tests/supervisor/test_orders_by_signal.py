@@ -228,7 +228,8 @@ def test_a_worker_that_has_served_enough_is_replaced_first(tmp_path: Path) -> No
         # Each is stopped when its replacement has come, and the next replacement comes when it has gone. One of the two
         # may be replaced before the other has started.
         events = [serving.next_event() for _ in range(6)]
-        assert events == ["ready", "ready", "ready", "stopping", "ready", "stopping"]
+        assert events[3:] in (["stopping", "ready", "stopping"], ["ready", "ready", "stopping"])
+        assert events[:3] == ["ready", "ready", "ready" if events[3] == "stopping" else "stopping"]
         assert len(retired) == 2
         assert serving.stop() == 0
 
@@ -412,6 +413,20 @@ def test_an_upgrade_that_does_not_start_is_told_and_the_former_master_serves_on(
         assert int(pid_file.read_text()) == serving.process.pid
         assert serving.stop() == 0
         assert serving.event("stopping")[1] == worker
+
+
+def test_a_stop_during_an_upgrade_stops_the_new_master_too(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("right = 1\n")
+    with Serving("source", cwd=tmp_path) as serving:
+        serving.event("ready")
+        serving.logged("serving")
+        (tmp_path / "app.py").unlink()
+        # Whoever reads the application now waits for good.
+        os.mkfifo(tmp_path / "app.py")
+        serving.signal(USR2)
+        descriptor = os.pidfd_open(successor(serving))
+        assert serving.stop() == 0
+        assert ends(descriptor)
 
 
 def test_a_manual_upgrade_leaves_both_until_one_is_told_to_quit(tmp_path: Path) -> None:

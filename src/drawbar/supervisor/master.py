@@ -333,6 +333,7 @@ class Master:
             delay_s = 0.0 if quick else self.pool.timing.drain_delay_s
             self.log.info(stopping_line(by, self.pool.stop_patience(), delay_s))
             self.notifier.stopping()
+            self.succession.on_stop()
         else:
             haste = "in haste" if self.pool.stops == 2 else "at once"
             self.log.info(f"{by} again: stopping {haste}")

@@ -94,6 +94,11 @@ class Succession:
         master.log.info(f"{by}: upgrading, the new master is pid {self._successor.pid}")
         return self._successor.pid
 
+    def on_stop(self) -> None:
+        """This master is told to stop: so is the next one, unless it serves or an operator is to choose."""
+        if self._successor and not self._handed_over and self._master.config.lifecycle.upgrade == "auto":
+            os.kill(self._successor.pid, signal.SIGTERM)
+
     def has(self, pid: int) -> bool:
         """Whether that child is the next master."""
         return self._successor is not None and pid == self._successor.pid
