@@ -294,6 +294,23 @@ def test_a_door_that_the_new_configuration_has_not_is_closed(shared: Config) -> 
     old.close()
 
 
+@pytest.mark.parametrize("wanted", ["other.sock", "auto", "off"])
+def test_a_control_socket_that_is_to_be_elsewhere_is_not_taken_over(
+    shared: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    elsewhere = str(tmp_path / wanted) if wanted.endswith("sock") else wanted
+    old, poll = desk(shared, Poll()), Poll()
+    new = desk(Config(control=ControlConfig(socket=elsewhere)), poll, duplicates(old.handover()))
+    # It answers there at once: nobody else does.
+    assert len(poll.watched) == (wanted != "off")
+    assert (new.path is None) == (wanted == "off")
+    old.let_go()
+    old.close()
+    assert not (tmp_path / "c.sock").exists(), "somebody listens there still"
+    new.close()
+
+
 def test_a_socket_named_after_the_process_is_not_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     old = desk(Config(), Poll())

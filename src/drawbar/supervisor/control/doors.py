@@ -47,6 +47,9 @@ class Doors:
         self.path: str | None = None
         """The control socket's file; None when there is none."""
         self._doors: list[Door] = []
+        self._handed: list[Opened] = []
+        """What a successor has now."""
+        inherited = _without_former_place(config.control.socket, inherited)
         self._own_name = config.control.socket == AUTO
         self._resting = set(inherited)
         try:
@@ -84,7 +87,9 @@ class Doors:
         """A successor answers at what was handed over: closed here, its file stays."""
         for door in self._doors:
             if self._is_for_successor(door):
-                door.opened.close()
+                door.socket.close()
+                # Whether it answers there shows when the last control process is gone, which has the socket, too.
+                self._handed.append(door.opened)
         self._doors = [door for door in self._doors if not self._is_for_successor(door)]
         if not any(door.name == CONTROL for door in self._doors):
             self.path = None
@@ -98,9 +103,9 @@ class Doors:
 
     def close(self) -> None:
         """Closes the sockets; removes the control socket's file unless another master listens there."""
-        for door in self._doors:
-            door.opened.close()
-        self._doors, self.path = [], None
+        for opened in (*self._handed, *(door.opened for door in self._doors)):
+            opened.close()
+        self._handed, self._doors, self.path = [], [], None
 
     def _is_for_successor(self, door: Door) -> bool:
         return door.public or not self._own_name
@@ -150,6 +155,18 @@ class Doors:
             # A host name may stand for several addresses.
             number = sum(door.name == name or door.name.startswith(f"{name} ") for door in self._doors)
             self._doors.append(Door(f"{name} {number}" if number else name, opened, name != CONTROL))
+
+
+def _without_former_place(wanted: str, inherited: Mapping[str, int]) -> Mapping[str, int]:
+    """The doors there are for this configuration: a control socket that is to be elsewhere now is closed."""
+    descriptor = inherited.get(CONTROL)
+    if descriptor is None:
+        return inherited
+    with socket.socket(fileno=os.dup(descriptor)) as control:
+        if wanted not in (AUTO, OFF) and control.getsockname() == os.path.abspath(wanted):
+            return inherited
+    os.close(descriptor)
+    return {name: kept for name, kept in inherited.items() if name != CONTROL}
 
 
 def _identity(path: str) -> tuple[int, int]:
