@@ -48,6 +48,9 @@ class Poll:
     def watched(self) -> set[int]:
         return set(self._callbacks)
 
+    def would_call(self) -> bool:
+        return bool(self._poll.poll(0))
+
     def wait(self) -> None:
         for descriptor, _ in self._poll.poll():
             if descriptor in self._callbacks:

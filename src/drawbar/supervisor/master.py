@@ -528,7 +528,7 @@ class Master:
         try:
             self.nursery.begin(self.config, self.log, self.clock())
         except OSError as error:
-            self._on_fork_server_failed(str(error.strerror))
+            self._on_fork_server_failed(f"no fork server can be started ({error.strerror})")
 
     def _on_fork_server_ready(self) -> None:
         self.log.debug("the fork server is ready")

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import stat
@@ -15,6 +16,7 @@ from drawbar.supervisor.control.desk import Command, Desk
 from drawbar.supervisor.logs import Log
 from tests.support.desk import Answer, Desked, ask
 from tests.support.desk_master import MANY_STACKS, STACKS, Poll
+from tests.supervisor.harness import PATIENCE_S
 
 
 def test_without_a_connection_there_is_no_control_process(tmp_path: Path) -> None:
@@ -309,6 +311,25 @@ def test_a_control_socket_that_is_to_be_elsewhere_is_not_taken_over(
     old.close()
     assert not (tmp_path / "c.sock").exists(), "somebody listens there still"
     new.close()
+
+
+def test_without_descriptors_visitors_are_turned_away_and_come_no_second_time(shared: Config) -> None:
+    poll = Poll()
+    subject = desk(shared, poll)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as visitor:
+        visitor.settimeout(PATIENCE_S)
+        visitor.connect(shared.control.socket)
+        lowest = os.dup(0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+        try:
+            poll.wait()
+            assert not poll.would_call()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            os.close(lowest)
+        assert visitor.recv(1) == b""
+    subject.close()
 
 
 def test_a_socket_named_after_the_process_is_not_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

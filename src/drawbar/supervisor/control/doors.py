@@ -47,6 +47,8 @@ class Doors:
         self.path: str | None = None
         """The control socket's file; None when there is none."""
         self._doors: list[Door] = []
+        self._spare = -1
+        """A descriptor to give up when there is no other: whoever waits can then be turned away."""
         self._handed: list[Opened] = []
         """What a successor has now."""
         inherited = _without_former_place(config.control.socket, inherited)
@@ -59,6 +61,8 @@ class Doors:
         except BaseException:
             self.close()
             raise
+        if self._doors:
+            self._keep_spare()
         # A door that the new configuration no longer has is not ours to keep.
         for name in self._resting - {door.name for door in self._doors}:
             os.close(inherited[name])
@@ -68,8 +72,8 @@ class Doors:
         return [door for door in self._doors if door.name not in self._resting]
 
     def descriptors(self) -> list[int]:
-        """Descriptors of all doors."""
-        return [door.fileno() for door in self._doors]
+        """Descriptors of all doors, and the spare one."""
+        return [*(door.fileno() for door in self._doors), *([self._spare] if self._spare >= 0 else [])]
 
     def metrics_addresses(self) -> list[str]:
         """Where to reach the doors that answer metrics alone."""
@@ -95,17 +99,29 @@ class Doors:
             self.path = None
 
     def turn_away(self) -> None:
-        """Ends the connections that wait now, unanswered."""
+        """Ends the connections that wait now, unanswered: they would wake the master again and again."""
+        self._give_up_spare()
         for door in self.awake():
             with contextlib.suppress(OSError):
                 for _ in range(BACKLOG + 1):
                     door.socket.accept()[0].close()
+        self._keep_spare()
 
     def close(self) -> None:
         """Closes the sockets; removes the control socket's file unless another master listens there."""
         for opened in (*self._handed, *(door.opened for door in self._doors)):
             opened.close()
         self._handed, self._doors, self.path = [], [], None
+        self._give_up_spare()
+
+    def _keep_spare(self) -> None:
+        with contextlib.suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _give_up_spare(self) -> None:
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
 
     def _is_for_successor(self, door: Door) -> bool:
         return door.public or not self._own_name
