@@ -14,9 +14,9 @@ import pytest
 from drawbar.config import Config, ControlConfig, ListenConfig, OperatorError, TcpBind
 from drawbar.supervisor.control.desk import Command, Desk
 from drawbar.supervisor.logs import Log
+from tests.supervisor.harness import PATIENCE_S
 from tests.support.desk import Answer, Desked, ask
 from tests.support.desk_master import MANY_STACKS, STACKS, Poll
-from tests.supervisor.harness import PATIENCE_S
 
 
 def test_without_a_connection_there_is_no_control_process(tmp_path: Path) -> None:
