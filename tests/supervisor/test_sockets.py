@@ -14,6 +14,7 @@ import pytest
 
 from drawbar.config import Config, ListenConfig, OperatorError, ServerConfig, parse_bind
 from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.sockets import Options, open_bind
 
 HAS_IPV6 = socket.has_dualstack_ipv6()
 needs_ipv6 = pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
@@ -188,6 +189,18 @@ def test_listens_on_a_unix_socket_and_removes_it(directory: Path) -> None:
         assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid())
         assert connects(str(path))
         assert listeners.addresses() == [f"unix:{path}"]
+    assert not path.exists()
+
+
+def test_the_file_stays_while_another_process_has_the_socket_which_is_not_disturbed(directory: Path) -> None:
+    path = directory / "s"
+    [opened] = open_bind(parse_bind(f"unix:{path}"), Options(backlog=8), "--bind")
+    with opened.socket.dup() as other:
+        opened.close()
+        assert path.is_socket()
+        with pytest.raises(BlockingIOError):
+            other.accept()
+    opened.close()
     assert not path.exists()
 
 

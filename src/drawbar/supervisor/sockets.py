@@ -8,6 +8,7 @@ A Unix socket's file is replaced only if nothing answers on it, and removed only
 nobody listens on it any more: a successor may have taken the name, or the socket itself.
 """
 
+import contextlib
 import errno
 import math
 import os
@@ -43,14 +44,24 @@ class Opened(Struct):
 
     socket: socket.socket
     made: Made | None = None
+    inode: int = 0
+    """The socket's own number, once it is closed here."""
+
+    def let_go(self) -> None:
+        """Closes the socket; its file is left to whoever has it too, or to close()."""
+        if self.socket.fileno() >= 0:
+            self.inode = os.fstat(self.socket.fileno()).st_ino
+            self.socket.close()
 
     def close(self) -> None:
         """Closes the socket, and removes its file when that was the last process to listen on it."""
-        self.socket.close()
+        self.let_go()
         if self.made is None or _identity(self.made.path) != self.made.identity:
             return
-        if not _answers(self.made.path):
-            os.unlink(self.made.path)
+        if not _is_held(self.inode, self.made.path):
+            # Its directory may be ours no longer.
+            with contextlib.suppress(OSError):
+                os.unlink(self.made.path)
 
 
 class Options(NamedTuple):
@@ -236,6 +247,16 @@ def _remove_stale(bind: UnixBind, path: str, where: str) -> None:
         os.unlink(path)
     except OSError as error:
         raise _refusal(bind, error, where) from error
+
+
+def _is_held(inode: int, path: str) -> bool:
+    """Some process still has the socket. Looked up, as who asks by connecting wakes that process for nothing."""
+    try:
+        with open("/proc/net/unix", "rb") as table:
+            # proc(5): Num RefCount Protocol Flags Type St Inode Path
+            return any(line.split(maxsplit=7)[6] == b"%d" % inode for line in table)
+    except OSError:
+        return _answers(path)
 
 
 def _answers(path: str) -> bool:

@@ -91,7 +91,7 @@ class Doors:
         """A successor answers at what was handed over: closed here, its file stays."""
         for door in self._doors:
             if self._is_for_successor(door):
-                door.socket.close()
+                door.opened.let_go()
                 # Whether it answers there shows when the last control process is gone, which has the socket, too.
                 self._handed.append(door.opened)
         self._doors = [door for door in self._doors if not self._is_for_successor(door)]
