@@ -164,6 +164,7 @@ def test_workers_that_do_not_start_take_log_and_pid_file_back(tmp_path: Path) ->
     file.write_text(json.dumps({"log": {"level": "debug"}, "process": {"pid_file": str(second)}}))
     with Serving("source", cwd=tmp_path, reread=str(file), process={"pid_file": str(first)}) as serving:
         _, worker = serving.event("ready")
+        serving.logged("serving")
         (tmp_path / "app.py").write_text("not right(\n")
         serving.signal(HUP)
         serving.logged("debug: worker 1 started")
