@@ -14,6 +14,11 @@ def retiring(subject: Worker, cause: Cause) -> Worker:
     return subject
 
 
+def sated(subject: Worker) -> Worker:
+    subject.sated = True
+    return subject
+
+
 def aged(subject: Pool, max_age_s: float) -> Pool:
     subject.timing = TIMING._replace(max_age_s=max_age_s)
     return subject
@@ -221,6 +226,16 @@ DECISIONS: dict[str, tuple[Pool, list[Action], float | None]] = {
     ),
     "a worker retires at its age": (aged(pool(worker(1, READY), slots=1), 100.0), [Retire(11, Cause.MAX_AGE)], 100.0),
     "a worker younger than that stays": (aged(pool(worker(1, READY), slots=1), 100.5), [], 100.5),
+    "a worker that has served its requests is replaced": (
+        pool(sated(worker(1, READY)), slots=1),
+        [Retire(11, Cause.MAX_REQUESTS)],
+        1.0,
+    ),
+    "however fast they came it serves for a while": (
+        pool(sated(Worker(1, 11, 1, READY, ready_at=99.5)), slots=1),
+        [],
+        100.5,
+    ),
     "fewer workers: the highest goes": (pool(worker(1, READY), worker(2, READY), slots=1), [Stop(21)], None),
     "more workers": (pool(worker(1, READY), slots=2), [Fork(2, 1)], -math.inf),
     "halted: all go and none comes": (

@@ -223,7 +223,7 @@ def test_workers_halt_and_come_back() -> None:
 
 
 def test_a_worker_that_has_served_enough_is_replaced_first(tmp_path: Path) -> None:
-    with Serving("retires", cwd=tmp_path, server={"workers": 2}) as serving:
+    with Serving("retires", cwd=tmp_path, server={"workers": 2}, timing={"least_service_s": 0.0}) as serving:
         serving.logged("serving")
         retired = {re.findall(r"pid (\d+)", serving.logged("is replaced: it has served"))[0] for _ in range(2)}
         # Each is stopped when its replacement has come, and the next replacement comes when it has gone. One of the two

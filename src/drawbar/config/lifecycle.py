@@ -56,7 +56,12 @@ class LifecycleConfig(Section, frozen=True, kw_only=True):
     ] = 0
     max_requests: Annotated[
         int,
-        Meta(ge=0, le=MANY, description="Requests after which a worker is replaced; `0` is no limit."),
+        Meta(
+            ge=0,
+            le=MANY,
+            description="Requests after which a worker is replaced; `0` is no limit. However fast they come, "
+            "it serves for a second.",
+        ),
         Hint(past="a replacement starts first, then the worker drains"),
     ] = 0
     max_requests_jitter: Annotated[

@@ -232,7 +232,8 @@ class Crew:
         elif line.startswith(READY):
             self._on_ready(self.pool.on_ready(worker, self._clock()), worker, line.removeprefix(READY).strip())
         elif line.startswith(RECYCLE):
-            self.retire(worker, Cause(line.removeprefix(RECYCLE)))
+            cause = Cause(line.removeprefix(RECYCLE))
+            self.pool.on_sated(worker) if cause is Cause.MAX_REQUESTS else self.retire(worker, cause)
         elif line.startswith(NOT_FORKING):
             why = line.removeprefix(NOT_FORKING)
             self.log.warning(f"{self.name(worker)} ends without becoming the fork server: {why}")

@@ -59,6 +59,11 @@ def decide(pool: Pool, now: float) -> list[Action]:
     timing = pool.timing
     actions += (Dump(worker.pid) for worker in pool.workers if worker.is_late(now, timing.boot_s))
     actions += (Retire(worker.pid, Cause.MAX_AGE) for worker in pool.workers if worker.is_aged(now, timing.max_age_s))
+    actions += (
+        Retire(worker.pid, Cause.MAX_REQUESTS)
+        for worker in pool.workers
+        if worker.is_serving() and now >= worker.had_enough_at(timing.least_service_s)
+    )
     return [*actions, *_stops(pool, now), *_forks(pool, now)]
 
 
@@ -76,10 +81,12 @@ def next_wake(pool: Pool) -> float | None:
             times.append(worker.until)
         if timing.boot_s and worker.is_expected():
             times.append(worker.started_at + timing.boot_s)
+        if worker.is_serving():
+            times.append(worker.had_enough_at(timing.least_service_s))
         if timing.max_age_s and worker.is_serving() and worker.retiring is None:
             times.append(worker.ready_at + timing.max_age_s)
     times += [slot.retry_at for slot in pool.slots if _is_wanted(pool, slot) and _may_fork(pool, slot, [])]
-    return min(times, default=None)
+    return min((time for time in times if time < float("inf")), default=None)
 
 
 def _endings(pool: Pool, now: float) -> list[Action]:

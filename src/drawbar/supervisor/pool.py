@@ -77,6 +77,9 @@ class Timing(NamedTuple):
     """From a worker's start until it must be ready; 0: it may take as long as it likes."""
     max_age_s: float = 0.0
     """Age at which a worker is replaced; 0: never."""
+    least_service_s: float = 1.0
+    """A worker serves so long before its number of requests has it replaced. At full speed that number may pass in a
+    blink, and starting workers would be what the server does most."""
     drain_delay_s: float = 0.0
     """From the request to stop until the workers are told."""
 
@@ -121,6 +124,8 @@ class Worker(Struct):
     """In a slot that is no more: it serves on until then."""
     retiring: Cause | None = None
     """Why it is to be replaced, other than by a reload."""
+    sated: bool = False
+    """It has served its number of requests."""
 
     def is_serving(self) -> bool:
         return self.phase is Phase.READY
@@ -135,6 +140,10 @@ class Worker(Struct):
     def is_late(self, now: float, boot_s: float) -> bool:
         """It should have been ready by now, and nobody has said so yet."""
         return boot_s > 0 and self.is_expected() and now >= self.started_at + boot_s
+
+    def had_enough_at(self, least_service_s: float) -> float:
+        """When it is to be replaced for its number of requests; never, if that is not there yet."""
+        return self.ready_at + least_service_s if self.sated and self.retiring is None else math.inf
 
     def is_overdue(self, now: float) -> bool:
         return self.phase is not Phase.KILLED and now >= self.deadline
@@ -238,6 +247,10 @@ class Pool(Struct):
             return False
         worker.retiring = cause
         return True
+
+    def on_sated(self, worker: Worker) -> None:
+        """It has served its number of requests."""
+        worker.sated = True
 
     def on_late(self, worker: Worker, now: float) -> None:
         """It did not start in time, and was asked for its stacks."""
