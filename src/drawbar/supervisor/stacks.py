@@ -173,6 +173,15 @@ class Stacks:
         if not self._log.is_off():
             os.dup2(self._log.file.fd, self.fd, inheritable=False)
 
+    def close(self) -> None:
+        """This process is a worker no more: who asks gets no answer."""
+        faulthandler.unregister(RAW_STACKS_SIGNAL)
+        for number in (STACKS_SIGNAL, RAW_STACKS_SIGNAL):
+            # Not the default, which would end the process.
+            signal.signal(number, _unheard)
+        os.close(self._event_fd)
+        os.close(self.fd)
+
     def _asked(self) -> None:
         signal_answered()
         os.eventfd_read(self._event_fd)
@@ -208,6 +217,10 @@ class Stacks:
     def _write(self, look: Look, files: LogFiles | None = None) -> None:
         for line in lines_of(look):
             self._log.write("error", line, files)
+
+
+def _unheard(number: int, frame: FrameType | None) -> None:
+    """Asked of a process that was a worker when it was sent."""
 
 
 def _waits(task: object) -> bool:

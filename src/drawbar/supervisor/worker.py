@@ -105,6 +105,9 @@ def run_worker(
         if serving:
             hooks.worker_exit(me)
         stop_counting()
+        if promotion is not None:
+            # Elsewhere they stay to the end of the process, which may hang.
+            stacks.close()
 
 
 def count_in(cell: Cell | None) -> Callable[[], None]:
