@@ -1,5 +1,6 @@
 """Runs `serving.py` and follows it by its events: pipes and process descriptors, each wait bounded."""
 
+import contextlib
 import json
 import os
 import re
@@ -60,7 +61,9 @@ class Serving:
         events, writer = os.pipe()
         program = str(Path(__file__).with_name("serving.py"))
         command = [sys.executable, program, str(writer), behaviour, json.dumps(options)]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=cwd, pass_fds=(writer, *pass_fds))
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, cwd=cwd, pass_fds=(writer, *pass_fds), process_group=0
+        )
         os.close(writer)
         assert self.process.stderr is not None
         self.log = Lines(self.process.stderr.fileno())
@@ -71,8 +74,9 @@ class Serving:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Workers die with their master.
-        self.process.kill()
+        # Workers die with their master; the next master is in its process group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process.stderr.close()  # type: ignore[union-attr]
         os.close(self._events_fd)
