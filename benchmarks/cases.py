@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import trials, upheaval
+from benchmarks import supervision, trials, upheaval
 from benchmarks.servers import NGINX
 from benchmarks.trials import Trial
 
@@ -256,6 +256,30 @@ CASES: tuple[Case, ...] = (
         app="slow_boot",
         rounds=2,
     ),
+    Case(
+        "counters",
+        "WSGI hello with and without the counters on the shared page",
+        ("drawbar", "drawbar-uncounted"),
+        (CPU, RATE),
+        trials.throughput("report"),
+        reference="drawbar-uncounted",
+        rounds=9,
+    ),
+    Case(
+        "supervision",
+        "Master and workers for 10 s in which nobody asks anything",
+        ("drawbar", "drawbar-1:8", "drawbar-uvloop", "drawbar-x100", "gunicorn-gthread"),
+        (
+            Metric("master_cpu_percent", "master: CPU %", 4),
+            Metric("master_wakes", "wake-ups/s", 2),
+            Metric("workers_cpu_percent", "workers: CPU %", 4),
+            Metric("workers_wakes", "wake-ups/s", 2),
+            Metric("master_pss_mb", "master: PSS MB", 1),
+            Metric("workers", "children", 0),
+        ),
+        supervision.idle_supervision,
+        rounds=3,
+    ),
 )
 
 HIGHLIGHTS: tuple[Highlight, ...] = (
@@ -307,6 +331,7 @@ def targets(python: tuple[int, int]) -> list[Target]:
             for way, text in (("sleep", "asleep"), ("lock", "in a lock"), ("gil", "with the interpreter's lock"))
         ]
         found.append(Target("Neighbours of calls that hang", "hang", server, "neighbours", ">=", 12, "of 12"))
+    found += supervision_targets()
     found.append(Target("Master and one WSGI worker, idle", "memory", "drawbar", "pss_mb", "<=", 20, "MB"))
     for case in ("drain-generated", "drain-whole"):
         found += [
@@ -315,6 +340,34 @@ def targets(python: tuple[int, int]) -> list[Target]:
             # A held thread would keep it waiting until readers are done: minutes. All cores write files meanwhile.
             Target("Another request beside slow readers", case, "drawbar-8", "answer_ms", "<=", 250, "ms"),
         ]
+    return found
+
+
+def supervision_targets() -> list[Target]:
+    """What must be reached while servers are upset, and while nothing happens."""
+    found: list[Target] = []
+    for server in ("drawbar-x2", "drawbar-x2-1:8", "drawbar-x2-uvloop"):
+        found += [
+            Target("Upheaval: lost", "upheaval", server, "lost", "<=", 0, "requests"),
+            Target("Upheaval: reset or refused", "upheaval", server, "reset", "<=", 0, "connections"),
+            Target("Upheaval: p99", "upheaval", server, "p99_ratio", "<=", 3, "x quiet"),
+            # Of its death plus the boot, which is the time from there to serving.
+            Target("Killed worker replaced", "killed", server, "forked_ms", "<=", 200, "ms"),
+        ]
+    for server in ("drawbar", "drawbar-1:8"):
+        found += [
+            Target("Reload of a slow boot: lost, reset, refused", "slow-boot", server, "failed", "<=", 0, "requests"),
+            # Two ticks of the kernel's scheduler with three processes on one processor, and some.
+            Target("Reload of a slow boot: pause", "slow-boot", server, "gap_ms", "<=", 50, "ms"),
+            Target("Idle master, PSS", "supervision", server, "master_pss_mb", "<=", 12, "MB"),
+        ]
+    for server in ("drawbar", "drawbar-1:8", "drawbar-x100"):
+        found += [
+            Target("Idle master, processor time", "supervision", server, "master_cpu_percent", "<", 0.05, "%"),
+            Target("Idle master, wake-ups", "supervision", server, "master_wakes", "<=", 0.1, "a second"),
+        ]
+    uncounted = ("drawbar-uncounted",)
+    found.append(Target("Cost of counting", "counters", "drawbar", "cpu_us", "<=", 1.01, "x without", uncounted))
     return found
 
 

@@ -34,6 +34,8 @@ RECYCLING = {
     "gunicorn": "max_requests = {requests}\nmax_requests_jitter = {jitter}\n",
 }
 JITTER_SHARE = 10
+UNCOUNTED = "uncounted"
+"""Directory of the environment with the build that counts nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,10 @@ def free_port() -> int:
 
 def start(server: Server, app: str, port: int, scratch: str, server_cpu: int) -> "subprocess.Popen[bytes]":
     """Start a server's first process, pinned, leading its own session, its words going to `scratch`/log."""
-    values = {"python": sys.executable, "port": str(port), "app": app, "scratch": scratch}
+    uncounted = Path(sys.prefix, UNCOUNTED)
+    if any("{uncounted}" in part for part in server.command) and not uncounted.is_dir():
+        raise MeasurementFailed(f"there is no {uncounted}: `make bench` builds it")
+    values = {"uncounted": str(uncounted), "python": sys.executable, "port": str(port), "app": app, "scratch": scratch}
     if server.family == NGINX:
         template = string.Template((HERE / "nginx.conf").read_text())
         Path(scratch, "nginx.conf").write_text(template.substitute(values))
