@@ -154,6 +154,16 @@ CASES: tuple[Case, ...] = (
         rounds=3,
     ),
     Case(
+        "fork",
+        "A process for each request, 8 connections",
+        ("drawbar", "drawbar-fork", "lighttpd-cgi", "gunicorn-once"),
+        LOAD,
+        # What has begun at the end is paid for and not counted: with more it would show.
+        trials.throughput("report", connections=8),
+        reference="drawbar-fork",
+        rounds=3,
+    ),
+    Case(
         "idle",
         "10,000 idle keep-alive connections",
         (NGINX, "drawbar", "drawbar-1:8", "drawbar-uvloop", "bjoern", "granian", "granian-asgi", "uvicorn"),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import apps, measure
 from benchmarks.measure import MeasurementFailed, Memory
-from benchmarks.servers import NGINX, Server
+from benchmarks.servers import Server
 
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
@@ -112,11 +112,19 @@ def start(server: Server, app: str, port: int, scratch: str, server_cpu: int) ->
     uncounted = Path(sys.prefix, UNCOUNTED)
     if any("{uncounted}" in part for part in server.command) and not uncounted.is_dir():
         raise MeasurementFailed(f"there is no {uncounted}: `make bench` builds it")
-    values = {"uncounted": str(uncounted), "python": sys.executable, "port": str(port), "app": app, "scratch": scratch}
-    if server.family == NGINX:
-        template = string.Template((HERE / "nginx.conf").read_text())
-        Path(scratch, "nginx.conf").write_text(template.substitute(values))
-    elif server.family in CONFIG_FILES:
+    values = {
+        "uncounted": str(uncounted),
+        "python": sys.executable,
+        "port": str(port),
+        "app": app,
+        "scratch": scratch,
+        "here": str(HERE),
+    }
+    settings = Path(f"{server.family}.conf")
+    if (HERE / settings).exists():
+        template = string.Template((HERE / settings).read_text())
+        Path(scratch, settings).write_text(template.substitute(values))
+    if server.family in CONFIG_FILES:
         Path(scratch, CONFIG_FILES[server.family]).touch()
     command = ["taskset", "-c", str(server_cpu), *(part.format_map(values) for part in server.command)]
     with Path(scratch, "log").open("wb") as log:

@@ -211,9 +211,9 @@ def versions(plan: Plan) -> dict[str, str]:
 
 
 def version(family: str) -> str:
-    """A server's version, as nginx says it or as it was installed."""
-    if family == servers.NGINX:
-        return version_said_by("nginx", "-v")
+    """A server's version, as it says itself or as it was installed."""
+    if family in (servers.NGINX, servers.LIGHTTPD):
+        return version_said_by(family, "-v")
     try:
         return importlib.metadata.version(family)
     except importlib.metadata.PackageNotFoundError:
@@ -222,6 +222,8 @@ def version(family: str) -> str:
 
 def version_said_by(*command: str) -> str:
     """The first word of a program's version line that begins with a number, or follows a slash."""
+    if shutil.which(command[0]) is None:
+        return "not installed"
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     words = (said.stderr + said.stdout).replace("/", " ").split()
     return next((word for word in words if word[:1].isdigit()), "?")

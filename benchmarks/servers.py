@@ -1,9 +1,10 @@
 """How each server is started: one row each, as data. Starting it is process.py's matter.
 
-Commands may use {python}, {port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start). They run
-in this directory, so that `apps` can be imported. Each server logs no access and, unless its name says otherwise (2x2:
-two workers with two threads each), runs one worker process; what else is set is set because its default would
-measure something other than serving: a keep-alive timeout shorter than the run, a thread count other than the case's.
+Commands may use {python}, {port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start, with the
+family's .conf filled in, where there is one). They run in this directory, so that `apps` can be imported. Each server
+logs no access and, unless its name says otherwise (2x2: two workers with two threads each), runs one worker process;
+what else is set is set because its default would measure something other than serving: a keep-alive timeout shorter
+than the run, a thread count other than the case's.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ Interface = Literal["static", "wsgi", "asgi"]
 NGINX = "nginx"
 # gunicorn's threaded workers report once a second: with less they are killed for nothing.
 REQUEST_TIMEOUT_S = 2
+LIGHTTPD = "lighttpd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-timed-1:8", "wsgi", "--threads", "1:8", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     drawbar("drawbar-timed-asyncio", "asgi", "--loop", "asyncio", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     uncounted("drawbar-uncounted"),
+    drawbar("drawbar-fork", "wsgi", "--concurrency", "fork", "--threads", "8"),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),
     Server(
@@ -107,6 +110,9 @@ SERVERS: tuple[Server, ...] = (
     uvicorn("uvicorn", "uvloop"),
     uvicorn("uvicorn-asyncio", "asyncio"),
     gunicorn("gunicorn-sync"),
+    # The worker ends after each request, and the master forks the next from the application it holds.
+    gunicorn("gunicorn-once", "--preload", "--max-requests", "1"),
+    Server(LIGHTTPD + "-cgi", LIGHTTPD, "wsgi", ("lighttpd", "-D", "-f", "{scratch}/lighttpd.conf")),
     gunicorn("gunicorn-gthread", "--worker-class", "gthread", "--threads", "8"),
     gunicorn("gunicorn-gthread-2x2", "--worker-class", "gthread", "--threads", "2", workers=2),
     gunicorn("gunicorn-sync-4", workers=4),

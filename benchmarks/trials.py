@@ -64,13 +64,13 @@ class Settings:
 Trial = Callable[[Running, Settings], Sample]
 
 
-def throughput(script: str) -> Trial:
-    """Load with 64 connections, in the words of one Lua script: cost, rate and waiting."""
+def throughput(script: str, connections: int = CONNECTIONS) -> Trial:
+    """Load with so many connections, in the words of one Lua script: cost, rate and waiting."""
 
     def trial(up: Running, settings: Settings) -> Sample:
         warm_up(up)
         before_us = up.cpu_us()
-        load = run_wrk(up.url(), connections=CONNECTIONS, seconds=settings.seconds, script=script)
+        load = run_wrk(up.url(), connections=connections, seconds=settings.seconds, script=script)
         used_us = up.cpu_us() - before_us
         return {
             "cpu_us": used_us / load.requests,

@@ -15,6 +15,7 @@ WAYS = {
     "inline": ("app", "--threads", "1"),
     "threads": ("app", "--threads", "1:4"),
     "greenlets": ("app", "--concurrency", "greenlets"),
+    "fork": ("app", "--concurrency", "fork"),
     "asyncio": ("asgi", "--loop", "asyncio"),
 }
 

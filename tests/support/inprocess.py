@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import h11
 
+from drawbar.exchange.exchange import Executor
 from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.policy import Policy
 from drawbar.exchange.proxied import ProxiedConnector
@@ -84,7 +85,8 @@ class Stepped:
 class Site(Stepped):
     """Serves the WSGI application `app`, one call at a time.
 
-    policy: arguments of Policy. handler: arguments of WsgiHandler. proxied: trusted proxies send PROXY headers.
+    executor: makes another caller, of the reactor. policy: arguments of Policy. handler: arguments of WsgiHandler.
+    proxied: trusted proxies send PROXY headers.
     `refused`, `failed` and `completed` hold what the policy's callbacks were told; `completed` needs log=True.
     """
 
@@ -99,6 +101,7 @@ class Site(Stepped):
         send_buffer: int = 0,
         temp_dir: str | None = None,
         proxied: bool = False,
+        executor: Callable[[Reactor], Executor] | None = None,
         **handler: Any,
     ) -> None:
         super().__init__(connections, temp_dir)
@@ -125,7 +128,8 @@ class Site(Stepped):
             temp_dir=temp_dir,
             **(policy or {}),
         )
-        self.handler = WsgiHandler(app, InlineExecutor(), server=name, **handler)
+        caller = executor(self.reactor) if executor is not None else InlineExecutor()
+        self.handler = WsgiHandler(app, caller, server=name, **handler)
         connector = Http1Connector(self.policy, self.handler, "http", name)
         listen(self.reactor, self.socket, ProxiedConnector(connector) if proxied else connector, exclusive=False)
 

@@ -280,7 +280,7 @@ cdef class Http1Connection(Http1Ending):
             # Reading the body writes where the head lies.
             exchange.own_head()
             exchange.expects = exchange.flags & FLAG_EXPECT_CONTINUE
-            if self.site.handler.streams or exchange.expects:
+            if self.site.handler.streams or exchange.expects and not self.site.handler.buffers:
                 exchange.body = BodyStore(<size_t>-1 if self.site.handler.streams else policy.body_memory_bytes,
                                           policy.temp_dir)
                 self.timer.deadline = 0xffffffff
@@ -289,6 +289,7 @@ cdef class Http1Connection(Http1Ending):
                 exchange.body = BodyStore(policy.body_memory_bytes, policy.temp_dir)
                 self.set_timeout(policy.body_timeout_ms)
                 self.state = H1_BODY
+                exchange.send_continue()
         return 0
 
     # -- bodies

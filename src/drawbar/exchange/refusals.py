@@ -42,8 +42,13 @@ def refusal_line(peer: Address | None, status: int, why: str, offending: bytes) 
 
 def app_error_line(exchange: Asked, error: BaseException) -> str:
     """`GET /path from 127.0.0.1:53412: ValueError: no such thing`. The traceback is for the caller to log."""
+    return f"{request_line(exchange)}: {describe(error)}"
+
+
+def request_line(exchange: Asked) -> str:
+    """`GET /path from 127.0.0.1:53412`: whose request a line is about."""
     request = f"{exchange.method} {_shown(exchange.target, SHOWN_BYTES)}".strip() or "a request"
-    return f"{request} from {_peer(exchange.remote)}: {describe(error)}"
+    return f"{request} from {_peer(exchange.remote)}"
 
 
 def describe(error: BaseException) -> str:

@@ -9,6 +9,8 @@ cdef bytes unquote(const char* data, size_t size)
 cdef class WsgiKeys(KeyTable):
     pass
 
+cdef class WsgiCall
+
 cdef class WsgiHandler(Handler):
     cdef object app
     cdef Executor executor
@@ -21,7 +23,7 @@ cdef class WsgiHandler(Handler):
     cdef str last_target
     cdef str last_path
     cdef str last_query
-    cdef dict environ(self, Exchange exchange)
+    cdef dict environ(self, Exchange exchange, WsgiCall call)
     cdef int _target(self, Exchange exchange, dict environ) except -1
     cdef int _fields(self, Exchange exchange, dict environ) except -1
     cdef int _repeated(self, dict environ, str key, str value) except -1

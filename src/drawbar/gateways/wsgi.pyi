@@ -16,6 +16,8 @@ class WsgiHandler(Handler):
         scheme: str = ...,
         multithread: bool = ...,
         multiprocess: bool = ...,
+        run_once: bool = ...,
         stream_input: bool = ...,
+        buffers: bool = ...,
         error_page: Callable[[BaseException, Any], bytes] | None = ...,
     ) -> None: ...

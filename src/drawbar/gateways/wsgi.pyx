@@ -129,17 +129,21 @@ cdef uint32_t _route(Exchange exchange) noexcept:
 cdef class WsgiHandler(Handler):
     """Calls one WSGI application.
 
-    root_path: SCRIPT_NAME; taken off the front of paths that have it. multithread, multiprocess: as the PEP defines.
-    stream_input: wsgi.input reads from the client while the app runs. error_page: makes the 500 page of an exception.
+    root_path: SCRIPT_NAME; taken off the front of paths that have it. multithread, multiprocess, run_once: as the PEP
+    defines. stream_input: wsgi.input reads from the client while the app runs. buffers: the app is never called before
+    the body is here, as it is called where there is no client to read from. error_page: makes the 500 page of an
+    exception.
     """
 
     def __init__(self, object app, Executor executor, *, str root_path="", tuple server=("", 0), str scheme="http",
-                 bint multithread=False, bint multiprocess=False, bint stream_input=False, object error_page=None):
+                 bint multithread=False, bint multiprocess=False, bint run_once=False, bint stream_input=False,
+                 bint buffers=False, object error_page=None):
         self.app = app
         self.executor = executor
         self.root_path = root_path
         self.stream_input = stream_input
         self.streams = stream_input
+        self.buffers = buffers
         self.error_page = error_page
         self.keys = WsgiKeys()
         self.base = {
@@ -159,7 +163,7 @@ cdef class WsgiHandler(Handler):
             "wsgi.errors": ErrorStream(),
             "wsgi.multithread": multithread,
             "wsgi.multiprocess": multiprocess,
-            "wsgi.run_once": False,
+            "wsgi.run_once": run_once,
             "wsgi.file_wrapper": FileWrapper,
             "wsgi.input_terminated": True,
         }
@@ -173,14 +177,14 @@ cdef class WsgiHandler(Handler):
         cdef WsgiCall call = WsgiCall.__new__(WsgiCall)
         call.handler = self
         call.exchange = exchange
-        call.environ = self.environ(exchange)
+        call.environ = self.environ(exchange, call)
         call.route = _route(exchange)
         exchange.job = call
         return self.executor.submit(call)
 
     # -- the environ
 
-    cdef dict environ(self, Exchange exchange):
+    cdef dict environ(self, Exchange exchange, WsgiCall call):
         cdef dict environ = PyDict_Copy(self.base)
         cdef Head* head = exchange.head
         cdef _EarlyHints hints
@@ -198,7 +202,7 @@ cdef class WsgiHandler(Handler):
             environ[WSGI_INPUT] = self._input(exchange)
         if head.minor != 0:
             hints = _EarlyHints.__new__(_EarlyHints)
-            hints.exchange = exchange
+            hints.call = call
             PyDict_SetItem(environ, EARLY_HINTS, hints)
         return environ
 
@@ -324,10 +328,11 @@ cdef class _BodyReader:
 
 cdef class _EarlyHints:
     """wsgi.early_hints: call with a list of (name, value), sent as 103 (RFC 8297)."""
-    cdef Exchange exchange
+    # Its exchange may be another by then, in another process.
+    cdef WsgiCall call
 
     def __call__(self, headers):
-        self.exchange.informational(103, [
+        self.call.exchange.informational(103, [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
 
 

@@ -30,6 +30,8 @@ class _Held(NamedTuple):
 _held: _Held | None = None
 # What was asked for cannot be taken back, and children of this process ask for the same.
 _asked = False
+_deaf = False
+"""The child that is being forked keeps the worker's handlers."""
 _masks: dict[int, set[int]] = {}
 """Signals blocked before, by the thread that forks."""
 
@@ -49,6 +51,20 @@ def disown_nothing() -> None:
     _held = None
 
 
+def fork_deaf() -> int:
+    """As os.fork(), for a process that is the worker's and no other's: what is meant for a worker does nothing to it.
+
+    A terminal and a service manager send to all processes at once; the worker sees to its own. A handler that does
+    nothing is not inherited by programs, as SIG_IGN would be, nor are these by what that process forks.
+    """
+    global _deaf
+    _deaf = True
+    try:
+        return os.fork()
+    finally:
+        _deaf = False
+
+
 def _hold_signals() -> None:
     """Until the child has let go: a signal it gets at once would be lost in a handler of the worker's."""
     _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -62,8 +78,9 @@ def _let_go() -> None:
     if _held is not None:
         # In the child the thread that forked is the main thread, which alone may do this.
         signal.set_wakeup_fd(-1)
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+        if not _deaf:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
         _held.reactor.abandon()
         for listener in _held.listeners:
             listener.close()

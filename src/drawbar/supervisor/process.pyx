@@ -1,6 +1,6 @@
-"""What a process of ours asks of Linux that the standard library has no call for: to end with its parent, to be the
-parent of grandchildren left behind, to stay open to inspection, to give memory back, a timer that is a descriptor, and
-a signal that is one.
+"""What a process of ours asks of Linux that the standard library has no call for: to end or die with its parent, to be
+the parent of grandchildren left behind, to stay open to inspection, to give memory back, a timer that is a descriptor,
+and a signal that is one.
 
 Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
 
@@ -24,6 +24,7 @@ cdef extern from "<sys/prctl.h>" nogil:
     int PR_SET_DUMPABLE
 
 cdef extern from "<signal.h>" nogil:
+    int SIGKILL
     int SIGTERM
     int SIGRTMAX
 
@@ -76,6 +77,15 @@ def end_with_parent(double grace_s):
     sigemptyset(&action.sa_mask)
     # The last of the real-time signals: the ones with names have other uses, and libraries count from the first.
     if sigaction(SIGRTMAX, &action, NULL) != 0 or prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) != 0:
+        raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
+
+
+def die_with_parent():
+    """When the thread that forked this process ends, it is killed: whatever it is doing, and whatever it would rather.
+
+    prctl(2), PR_SET_PDEATHSIG, with what end_with_parent() says of it.
+    """
+    if prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0:
         raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NamedTuple
 
@@ -36,8 +36,11 @@ class Calls(NamedTuple):
     apart: bool = False
 
 
-def make_calls(site: Site, reactor: Reactor) -> Calls:
-    """The model the operator asked for. What only some servers need is imported by them."""
+def make_calls(site: Site, reactor: Reactor, private: Sequence[int] = ()) -> Calls:
+    """The model the operator asked for. What only some servers need is imported by them.
+
+    private: descriptors of the worker that a process in which a call is made must not have.
+    """
     model = model_of(site.config.app, "wsgi")
     timed = site.config.timeouts.request > 0
     if model == "threads" or (model == "inline" and timed):
@@ -56,6 +59,11 @@ def make_calls(site: Site, reactor: Reactor) -> Calls:
         hub = Hub(reactor, calls_at_once(site.config.app, model))
         # They share one thread, and yet a call may begin before another has ended.
         return Calls(hub.executor, hub.run, hub.is_busy, multithread=True)
+    if model == "fork":
+        from drawbar.supervisor.serve_fork import make_executor
+
+        forks = make_executor(site, reactor, private)
+        return Calls(forks, forks.run, lambda: bool(forks.running or forks.waiting), apart=True)
     return Calls(InlineExecutor(), reactor.run, _is_never_busy)
 
 
@@ -63,8 +71,9 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     """Serves until a stop signal and the last answer; returns the exit code."""
     config = site.config
     reactor = site.make_reactor()
-    calls = make_calls(site, reactor)
-    ignore_signals = _obey_signals(site, reactor)
+    heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    calls = make_calls(site, reactor, (heard, told, site.report_fd))
+    ignore_signals = _obey_signals(site, reactor, heard, told)
     disown_in_children(reactor, site.listeners)
     for listener in site.listeners:
         handler = WsgiHandler(
@@ -74,7 +83,9 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
             server=server_name(listener),
             multithread=calls.multithread,
             multiprocess=calls.apart or site.shared_listeners,
+            run_once=calls.apart,
             stream_input=config.app.stream_input,
+            buffers=calls.apart,
             error_page=site.error_page(),
         )
         site.attend(reactor, listener, handler)
@@ -82,7 +93,8 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
         site.out_of_band.attach(reactor, calls.is_busy)
     if site.stacks is not None:
         site.stacks.attach(reactor)
-    sentinel = watch_requests(site, reactor)
+    # Where every call is a process of its own nothing hangs here, and the executor ends those that do.
+    sentinel = None if calls.apart else watch_requests(site, reactor)
     ready()
     calls.run()
     if sentinel is not None:
@@ -97,8 +109,10 @@ def _is_never_busy() -> bool:
     return False
 
 
-def _obey_signals(site: Site, reactor: Reactor) -> Callable[[], None]:
+def _obey_signals(site: Site, reactor: Reactor, reader: int, writer: int) -> Callable[[], None]:
     """Drains at the first stop signal, and follows rotated logs. Calling what it returns ends that.
+
+    reader, writer: the ends of a pipe that neither blocks nor is inherited, closed in the end.
 
     Python runs signal handlers on the main thread, which may be inside the application. So the handler does nothing,
     and the signal's number, which C code writes for it (signal.set_wakeup_fd), reaches whichever thread leads.
@@ -117,7 +131,6 @@ def _obey_signals(site: Site, reactor: Reactor) -> Callable[[], None]:
         os.close(reader)
         os.close(writer)
 
-    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in site.signals:
         signal.signal(number, ignore)

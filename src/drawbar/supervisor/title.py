@@ -45,8 +45,19 @@ def _write_arguments(title: str) -> None:
         os.close(memory)
 
 
+_area: tuple[int, int] | None = None
+"""Once it is known: it is the same in every process forked from this one."""
+
+
 def _arguments_area() -> tuple[int, int]:
     """First and past-the-end address of the argument strings of this process."""
+    global _area
+    if _area is None:
+        _area = _read_area()
+    return _area
+
+
+def _read_area() -> tuple[int, int]:
     with open("/proc/self/stat", "rb", buffering=0) as file:
         # A comm may hold spaces and parentheses, so the fields are counted from its last one.
         fields = file.read().rpartition(b")")[2].split()

@@ -1,5 +1,6 @@
 """An application that shows how its calls run beside each other. What a path does is said at its function."""
 
+import atexit
 import os
 import signal
 import sys
@@ -80,15 +81,68 @@ def stuck(environ: dict[str, Any], argument: str) -> bytes:
 
 def hold(environ: dict[str, Any], argument: str) -> bytes:
     """/hold/PATH: waits for a writer of the FIFO at PATH."""
-    print(f"holding {argument}", file=sys.stderr, flush=True)
+    # One write: print() makes two, and other processes may come between them.
+    sys.stderr.write(f"holding {argument} in {os.getpid()}\n")
     os.close(os.open("/" + argument, os.O_RDONLY))
     return b"held"
 
 
+def say(environ: dict[str, Any], argument: str) -> bytes:
+    """/say/WORD: to standard error, and as the answer."""
+    print(f"said {argument}", file=sys.stderr, flush=True)
+    return argument.encode()
+
+
+def siblings(environ: dict[str, Any], argument: str) -> bytes:
+    """/siblings: the children that this process's parent has, the dead ones among them."""
+    with open(f"/proc/{os.getppid()}/task/{os.getppid()}/children") as file:
+        return str(len(file.read().split())).encode()
+
+
+def descriptors(environ: dict[str, Any], argument: str) -> bytes:
+    """/descriptors: what this process has open, a line each."""
+    found = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.append(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
+        except FileNotFoundError:
+            # That of the listing.
+            continue
+    return "\n".join(found).encode()
+
+
+@atexit.register
+def farewell() -> None:
+    print(f"farewell of {os.getpid()}", file=sys.stderr, flush=True)
+
+
 ACTIONS = {
     action.__name__: action
-    for action in (sleep, remember, echo, lines, says, whoami, die, leave, end, broken, stuck, hold)
+    for action in (
+        sleep,
+        remember,
+        echo,
+        lines,
+        says,
+        whoami,
+        die,
+        leave,
+        end,
+        broken,
+        stuck,
+        hold,
+        say,
+        descriptors,
+        siblings,
+    )
 }
+
+
+def slow(seconds: float) -> Iterator[bytes]:
+    """Two pieces, and as long between them."""
+    yield b"slow "
+    time.sleep(seconds)
+    yield b"at last"
 
 
 def drip(pieces: int, then: str) -> Iterator[bytes]:
@@ -112,6 +166,9 @@ def app(environ: dict[str, Any], start_response: Any) -> Any:
             count, _, then = argument.partition("/")
             start_response("200 OK", [("X-From", str(os.getpid()))])
             return drip(int(count), then)
+        if name == "slow":
+            start_response("200 OK", [])
+            return slow(float(argument))
         if name == "file":
             start_response("200 OK", [("Content-Type", "text/plain")])
             return environ["wsgi.file_wrapper"](open(__file__, "rb"))
