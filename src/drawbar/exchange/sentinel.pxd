@@ -15,7 +15,7 @@ cdef extern from "<semaphore.h>" nogil:
         pass
 
 cdef enum:
-    PATIENCE_NS = 250_000_000   # for the reactor to hear of a call it did not answer; then all threads are dumped
+    PATIENCE_NS = 250_000_000   # for the reactor to hear of a call it did not answer; then its stack is dumped
     RETRY_NS = 100_000_000      # after the machine refused memory
     ANSWER_BYTES = 512          # a whole 504; its Server field has at most 64 characters
 
@@ -25,7 +25,7 @@ cdef struct Claim:              # one request that was called off, until the rea
     uint64_t word               # of that, as long as it is this request's
     uint64_t claimed_ns
     uint64_t thread             # threading.get_ident() of the thread it was called on
-    bint told                   # its line, and every thread's stack, are in the log already
+    bint told                   # its line and its stack are in the log already
     size_t size                 # of `answer`
     size_t body                 # of that, behind the head
     size_t sent                 # of that, what the client's socket has taken

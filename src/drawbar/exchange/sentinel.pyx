@@ -12,7 +12,7 @@ which whoever closes one takes too: it cannot become somebody else's meanwhile. 
 
 Claims are taken with the GIL held, by the leader or by a thread that lost the race for its answer. Taking one tells the
 exchange, which closes its connection in good order, and the executor, which counts the call no longer. When nobody
-takes a claim within PATIENCE_NS, the thread itself writes the line and dumps the stacks of all threads.
+takes a claim within PATIENCE_NS, the thread itself writes the line, and has the thread of the call write its own stack.
 """
 cimport cython
 from libc.errno cimport EINTR, errno
@@ -43,7 +43,6 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_attr_setstacksize(pthread_attr_t* attributes, size_t size)
     int pthread_create(pthread_t* thread, pthread_attr_t* attributes, void* (*run)(void*) noexcept nogil, void* with_)
     int pthread_join(pthread_t thread, void** result)
-    pthread_t pthread_self()
     int pthread_setname_np(pthread_t thread, const char* name)
 
 cdef extern from "<signal.h>" nogil:
@@ -52,7 +51,6 @@ cdef extern from "<signal.h>" nogil:
     enum:
         SIG_SETMASK
     int sigfillset(sigset_t* signals)
-    int sigdelset(sigset_t* signals, int number)
     int pthread_sigmask(int how, const sigset_t* signals, sigset_t* before)
     int pthread_kill(pthread_t thread, int number)
 
@@ -91,7 +89,7 @@ cdef extern from "<time.h>" nogil:
     size_t strftime(char* into, size_t room, const char* form, const tm* at)
 
 cdef enum:
-    STACK_BYTES = 262_144       # of the thread: a dump of all stacks runs on it
+    STACK_BYTES = 262_144       # of the thread
     LINE_BYTES = 512            # of the log
 
 cdef const char* BODY = b"504 Gateway Timeout\n\nthe application did not answer in time\n"
@@ -190,7 +188,7 @@ cdef uint64_t _dump(Watch* watch, uint64_t now) noexcept nogil:
     """Tells of the claims nobody takes. When to look again; 0: not for the sake of claims."""
     cdef Claim* claim
     cdef uint64_t again = 0
-    cdef bint dumps = False
+    cdef uint64_t asked = 0
     pthread_mutex_lock(&watch.mutex)
     claim = watch.first
     while claim is not NULL:
@@ -198,14 +196,16 @@ cdef uint64_t _dump(Watch* watch, uint64_t now) noexcept nogil:
             if now - claim.claimed_ns < <uint64_t>PATIENCE_NS:
                 again = claim.claimed_ns + <uint64_t>PATIENCE_NS
                 break
-            claim.told = dumps = True
+            claim.told = True
             if watch.log_fd >= 0:
                 _write_line(watch, claim)
+            # In its own handler no frame moves while it is read, as it would in a thread that somebody else looks at.
+            # It is there: to end it would need the GIL, and with it the claim would have been taken.
+            if watch.dump_signal and claim.thread and claim.thread != asked:
+                asked = claim.thread
+                pthread_kill(<pthread_t>asked, watch.dump_signal)
         claim = claim.next
     pthread_mutex_unlock(&watch.mutex)
-    if dumps and watch.dump_signal:
-        # To this thread, so that no system call of another is interrupted.
-        pthread_kill(pthread_self(), watch.dump_signal)
     return again
 
 
@@ -260,7 +260,7 @@ cdef class Sentinel:
     seconds: from the call of an application to its answer. look(thread, task): notes where a call is, as anything;
     tell(text, what look() noted, told, files): logs it to that request's files, unless it is `told` already, and every
     thread's stack with it. Both are called with the GIL. report_fd: where the master hears "recycle timeout". log_fd:
-    where the line goes when nobody can be told, and dump_signal: what then makes this process dump all stacks. -1, -1
+    where the line goes when nobody can be told, and dump_signal: what then makes a thread write its stack. -1, -1
     and 0: not at all.
     """
 
@@ -315,8 +315,6 @@ cdef class Sentinel:
         sem_init(&watch.end, 0, 0)
         # Signals are for the interpreter's threads, and interrupt its main one.
         sigfillset(&all_signals)
-        if watch.dump_signal:
-            sigdelset(&all_signals, watch.dump_signal)
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, STACK_BYTES)
         pthread_sigmask(SIG_SETMASK, &all_signals, &before)

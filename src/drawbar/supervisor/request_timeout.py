@@ -9,7 +9,7 @@ from __future__ import annotations
 from drawbar.exchange.sentinel import Sentinel
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.site import Site
-from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL
+from drawbar.supervisor.stacks import CALL_STACK_SIGNAL
 
 
 def watch_requests(site: Site, reactor: Reactor) -> Sentinel | None:
@@ -27,7 +27,7 @@ def watch_requests(site: Site, reactor: Reactor) -> Sentinel | None:
         server_header=site.config.server.server_header,
         report_fd=site.report_fd,
         log_fd=stacks.fd if logs else -1,
-        dump_signal=RAW_STACKS_SIGNAL if logs else 0,
+        dump_signal=CALL_STACK_SIGNAL if logs else 0,
     )
     sentinel.start()
     return sentinel
