@@ -264,6 +264,18 @@ def test_a_response_that_has_begun_may_take_its_time(server: Servers, connect: C
     assert "no answer" not in site.log.text
 
 
+def test_a_process_writes_its_stack_when_it_is_asked_to(server: Servers, connect: Connect, fifo: Fifo) -> None:
+    site = server("models:app", *MODEL, chdir=SITES)
+    client = connect(site)
+    client.send(get(f"/hold{fifo.path}"))
+    os.kill(int(site.log.wait_for(r"holding .* in (\d+)")[1]), signal.SIGRTMAX - 1)
+    site.log.wait_for(r'models\.py", line \d+ in hold')
+    # That is no reason for the worker to write its own.
+    assert "stacks of" not in site.log.text
+    fifo.release()
+    assert client.response().body == b"held"
+
+
 # -- ends
 
 

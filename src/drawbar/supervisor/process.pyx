@@ -55,6 +55,7 @@ cdef extern from "<time.h>" nogil:
 cdef itimerval grace
 # Of tell_of_signal(): where its signal is told, how long an answer may take, and what then rings.
 cdef int told_fd
+cdef int sure_signal
 cdef itimerspec answer_time
 cdef timer_t answer_timer
 
@@ -135,7 +136,7 @@ def tell_of_signal(int number, int event_fd, double seconds, int unanswered):
     The handler is C, and so is what follows: it comes about while the interpreter is stuck. For the process that calls
     it, not for its children: timers are not inherited (timer_create(2)). Once in a process.
     """
-    global told_fd
+    global told_fd, sure_signal
     cdef sigaction_t action
     cdef sigevent event
     cdef long long nanoseconds = max(1, <long long> (seconds * 1e9))
@@ -143,6 +144,7 @@ def tell_of_signal(int number, int event_fd, double seconds, int unanswered):
     answer_time.it_value.tv_sec = nanoseconds // 1000000000
     answer_time.it_value.tv_nsec = nanoseconds % 1000000000
     told_fd = event_fd
+    sure_signal = unanswered
     memset(&event, 0, sizeof(event))
     event.sigev_notify = SIGEV_SIGNAL
     event.sigev_signo = unanswered
@@ -154,6 +156,12 @@ def tell_of_signal(int number, int event_fd, double seconds, int unanswered):
         raise OSError(errno, "timer_create")
     if sigaction(number, &action, NULL) != 0:
         raise OSError(errno, "sigaction")
+
+
+def nobody_answers():
+    """What tell_of_signal() would have follow follows at once: in a child, whose descriptor it is not."""
+    global told_fd
+    told_fd = -1
 
 
 def signal_answered():
@@ -185,6 +193,9 @@ cdef void on_told_signal(int number) noexcept nogil:
     """As above: timer_settime is async-signal-safe (signal-safety(7)). The timer first, as the answer ends it."""
     cdef int kept = errno
     cdef unsigned long long one = 1
-    timer_settime(answer_timer, 0, &answer_time, NULL)
-    write(told_fd, &one, sizeof(one))
+    if told_fd < 0:
+        kill(getpid(), sure_signal)
+    else:
+        timer_settime(answer_timer, 0, &answer_time, NULL)
+        write(told_fd, &one, sizeof(one))
     (&errno)[0] = kept

@@ -76,6 +76,8 @@ def _settle(site: Site, worker: int, private: Sequence[int]) -> None:
         for descriptor in private:
             if descriptor >= 0:
                 os.close(descriptor)
+        if site.stacks is not None:
+            site.stacks.leave_to_worker()
         set_title("drawbar: request", "drawbar-request")
     except BaseException as error:
         site.report(error)

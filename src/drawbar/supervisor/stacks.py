@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 from drawbar.exchange.log_files import LogFiles
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.process import signal_answered, tell_of_signal
+from drawbar.supervisor.process import nobody_answers, signal_answered, tell_of_signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,6 +178,11 @@ class Stacks:
         """The log was reopened."""
         if not self._log.is_off():
             os.dup2(self._log.file.fd, self.fd, inheritable=False)
+
+    def leave_to_worker(self) -> None:
+        """In a process that the worker forked for a call: nothing leads there, so both requests are answered in C."""
+        nobody_answers()
+        os.close(self._event_fd)
 
     def close(self) -> None:
         """This process is a worker no more: who asks gets no answer."""
