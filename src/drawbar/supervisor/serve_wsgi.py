@@ -72,8 +72,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     config = site.config
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    asked = [site.stacks.event_fd] if site.stacks is not None else []
-    calls = make_calls(site, reactor, (heard, told, site.report_fd, *asked))
+    calls = make_calls(site, reactor, (heard, told, site.report_fd))
     ignore_signals = _obey_signals(site, reactor, heard, told)
     disown_in_children(reactor, site.listeners)
     for listener in site.listeners:

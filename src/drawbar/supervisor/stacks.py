@@ -162,17 +162,17 @@ class Stacks:
         self._loop: asyncio.AbstractEventLoop | None = None
         # Of its own: its number must stay when the log is rotated, as handlers in C know nothing else.
         self.fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if log.is_off() else os.dup(log.file.fd)
-        self.event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         # A child of a worker that became the fork server: the module would take its parent's handlers for this one's.
         for number, all_threads in RAW.items():
             faulthandler.unregister(number)
             faulthandler.register(number, file=self.fd, all_threads=all_threads, chain=False)
-        tell_of_signal(STACKS_SIGNAL, self.event_fd, ANSWER_SECONDS, RAW_STACKS_SIGNAL)
+        tell_of_signal(STACKS_SIGNAL, self._event_fd, ANSWER_SECONDS, RAW_STACKS_SIGNAL)
 
     def attach(self, reactor: Reactor, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Answers on the reactor's leading thread from now on, with the tasks of `loop`."""
         self._loop = loop
-        reactor.watch(self.event_fd, self._asked)
+        reactor.watch(self._event_fd, self._asked)
 
     def follow(self) -> None:
         """The log was reopened."""
@@ -191,12 +191,12 @@ class Stacks:
         for number in (STACKS_SIGNAL, *RAW):
             # Not the default, which would end the process.
             signal.signal(number, _unheard)
-        os.close(self.event_fd)
+        os.close(self._event_fd)
         os.close(self.fd)
 
     def _asked(self) -> None:
         signal_answered()
-        os.eventfd_read(self.event_fd)
+        os.eventfd_read(self._event_fd)
         found = everything(self._loop, threading.get_ident())
         self._log.error(f"stacks of {len(found)} threads and tasks")
         for title, look in found:
