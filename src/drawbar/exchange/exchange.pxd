@@ -127,6 +127,7 @@ cdef class Exchange:
     cdef void abort(self) noexcept
     # The sentinel won the race for the answer and has sent that much of it: sends the rest, and closes.
     cdef int timed_out(self, const char* answer, size_t size, size_t sent, size_t body) except -1
+    cdef bint called_off(self) noexcept         # it did, whether timed_out() was called already or will be
     cdef size_t waiting(self) noexcept          # bytes of output not with the kernel yet
     cdef int wait_output(self) except -1        # for an app thread: blocks while too much waits
     cdef int want_drained(self) except -1       # for a loop: calls job.drained() when little waits

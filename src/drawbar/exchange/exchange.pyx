@@ -346,6 +346,9 @@ cdef class Exchange:
     cdef void abort(self) noexcept:
         pass
 
+    cdef bint called_off(self) noexcept:
+        return self.entry is not NULL and entry_state(self.entry) == ENTRY_TIMED_OUT
+
     cdef int timed_out(self, const char* answer, size_t size, size_t sent, size_t body) except -1:
         return 0
 

@@ -521,6 +521,9 @@ cdef class WsgiCall(Job):
         cdef int status = 500
         # The log and the error page ask for it, and the next leader may be here before they have.
         exchange.own_head()
+        if exchange.called_off():
+            # Whoever did so answers and logs, perhaps at this moment on another thread.
+            return 0
         if isinstance(error, ClientDisconnected) or exchange.gone:
             exchange.abort()
             return 0
