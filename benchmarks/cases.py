@@ -82,11 +82,12 @@ UPHEAVAL = (
     Metric("reset", "reset or refused", 0),
     Metric("requests", "answered", 0),
     Metric("quiet_p99_ms", "p99 quiet ms", 2),
+    Metric("p99_ms", "p99 upset ms", 2),
+    Metric("p99_ratio", "ratio", 2),
     Metric("reload_p99_ms", "reload ms", 2),
     Metric("resize_p99_ms", "TTIN/TTOU ms", 2),
     Metric("upgrade_p99_ms", "upgrade ms", 2),
     Metric("recycle_p99_ms", "recycling ms", 2),
-    Metric("p99_ratio", "worst p99 ratio", 2),
     Metric("recycled", "workers recycled", 0),
 )
 

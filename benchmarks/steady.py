@@ -4,7 +4,8 @@
 
 One process, so that whoever upsets the server meanwhile takes nothing from its clients. Each line on standard input
 begins a phase of that name; at the end of the input every answer that is still owed is waited for, and what each phase
-saw is printed as JSON. wrk cannot play this part: it tells a lost request from a reset no more than from a late one.
+saw is printed as JSON, and what those saw together in which something happened. wrk cannot play this part: it tells a
+lost request from a reset no more than from a late one.
 
 A request's time runs from the answer before it, so that connecting again, where the server asked for it, is part of
 the waiting. An end of a connection on which nothing was asked is the server's right; any other is a loss.
@@ -28,6 +29,10 @@ GOOD = b"HTTP/1.1 200 "
 READ_BYTES = 4096
 OWED_S = 5.0
 """How long after the last request an answer may take until it passes for lost."""
+CALM = ("warm", "quiet")
+"""Phases in which nothing happens to the server."""
+UPSET = "upset"
+"""All others together."""
 CONNECT_TRIES = 100
 CONNECT_PAUSE_S = 0.01
 NS_PER_MS = 1e6
@@ -54,6 +59,9 @@ class Phase:
     """Between two answers of whatever connections."""
     times_ns: "array[int]" = field(default_factory=lambda: array("q"))
     """Of the requests that were answered."""
+
+
+COUNTED = ("answered", "lost", "reset", "cut", "refused", "wrong", "told_to_leave")
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +259,17 @@ def account_of(phase: Phase, ended_ns: int) -> Account:
     )
 
 
+def together(phases: Sequence[Phase]) -> Phase:
+    """Several phases as if they were one."""
+    found = Phase(min(phase.began_ns for phase in phases))
+    for phase in phases:
+        for name in COUNTED:
+            setattr(found, name, getattr(found, name) + getattr(phase, name))
+        found.longest_gap_ns = max(found.longest_gap_ns, phase.longest_gap_ns)
+        found.times_ns += phase.times_ns
+    return found
+
+
 def main(arguments: Sequence[str]) -> int:
     """As the module says."""
     port, connections = map(int, arguments)
@@ -261,6 +280,9 @@ def main(arguments: Sequence[str]) -> int:
     accounts = {
         name: asdict(account_of(phase, ended)) for (name, phase), ended in zip(crowd.phases.items(), ends, strict=True)
     }
+    upset = [phase for name, phase in crowd.phases.items() if name not in CALM]
+    if upset:
+        accounts[UPSET] = asdict(account_of(together(upset), time.monotonic_ns()))
     print(json.dumps(accounts), flush=True)
     return 0
 

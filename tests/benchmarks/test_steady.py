@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.steady import BODY, REQUEST, Account, Crowd, Phase, account_of
+from benchmarks.steady import BODY, REQUEST, Account, Crowd, Phase, account_of, together
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n"
 RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
@@ -113,3 +113,13 @@ def test_counts(act: Act, counted: dict[str, int]) -> None:
 def test_a_phase_in_which_nothing_came() -> None:
     account = account_of(Phase(0), SECOND_NS)
     assert (account.seconds, account.answered, account.p99_ms) == (1.0, 0, 0.0)
+
+
+def test_phases_together() -> None:
+    one, two = Phase(5, answered=2, lost=1, longest_gap_ns=7), Phase(9, answered=3, reset=2, longest_gap_ns=4)
+    one.times_ns.extend([1_000_000, 3_000_000])
+    two.times_ns.extend([2_000_000, 9_000_000, 8_000_000])
+    account = account_of(together([one, two]), SECOND_NS)
+    assert (account.answered, account.lost, account.reset, account.failed) == (5, 1, 2, 3)
+    assert (account.p50_ms, account.longest_ms) == (3.0, 9.0)
+    assert account.gap_ms == 7 / 1e6
