@@ -252,6 +252,27 @@ cdef void* _keep_watch(void* argument) noexcept nogil:
             return NULL
 
 
+# -- what those with the GIL share with it; a tracer may let go of the GIL at any line, and so must see none of these
+
+@cython.linetrace(False)
+@cython.profile(False)
+cdef void _detach(Watch* watch, Entry* entry) noexcept nogil:
+    pthread_mutex_lock(&watch.mutex)
+    entry.fd = -1
+    pthread_mutex_unlock(&watch.mutex)
+
+
+@cython.linetrace(False)
+@cython.profile(False)
+cdef Claim* _take_all(Watch* watch) noexcept nogil:
+    cdef Claim* first
+    pthread_mutex_lock(&watch.mutex)
+    first = watch.first
+    watch.first = watch.last = NULL
+    pthread_mutex_unlock(&watch.mutex)
+    return first
+
+
 # -- those with the GIL
 
 cdef class Sentinel:
@@ -348,9 +369,7 @@ cdef class Sentinel:
 
     cdef void detach(self, Entry* entry) noexcept:
         """The connection is about to close: waits for the sentinel if that sends to it, and keeps it from doing so."""
-        pthread_mutex_lock(&self.watch.mutex)
-        entry.fd = -1
-        pthread_mutex_unlock(&self.watch.mutex)
+        _detach(&self.watch, entry)
 
     def hear(self):
         """Takes the claims there are: for the leader, when the sentinel wakes it."""
@@ -362,10 +381,7 @@ cdef class Sentinel:
         cdef Claim* first
         cdef Claim* claim
         cdef list exchanges = []
-        pthread_mutex_lock(&self.watch.mutex)
-        first = self.watch.first
-        self.watch.first = self.watch.last = NULL
-        pthread_mutex_unlock(&self.watch.mutex)
+        first = _take_all(&self.watch)
         # All owners must be ours before anything lets another thread run, which may be about to end with its request.
         claim = first
         while claim is not NULL:
