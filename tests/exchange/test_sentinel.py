@@ -88,6 +88,8 @@ def test_a_call_that_hangs_is_answered_told_of_and_counts_no_longer() -> None:
         assert (response.status, response.header("connection")) == (504, "close")
         assert client.read_to_end() == b""
         client.close()
+        # The client hears before the reactor does.
+        assert told.heard.wait(PATIENCE_S)
         server.synchronise()
         assert told.lines == [f"request GET /hold timed out after {SOON_S} s; the worker is replaced"]
         assert told.threads == [app.thread]
