@@ -10,6 +10,7 @@ An entry's `word` is its serial and its state in one, so that a compare-and-swap
     ANSWERING the exchange sends its head, or has
     TIMED_OUT somebody else answered or will: the exchange sends nothing more
 """
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -141,6 +142,8 @@ cdef extern from *:
     const uint64_t BOUNDS_NS "drawbar_bounds_ns"[18]
 
 
+@cython.linetrace(False)
+@cython.profile(False)
 cdef inline uint64_t monotonic_ns() noexcept nogil:
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
@@ -234,7 +237,9 @@ cdef inline bint entry_answer(Entry* entry) noexcept nogil:
 # -- by anybody, without the GIL: `word` is what was read before the decision.
 
 # Calls the request off, unless it changed since. True: the caller is the only one to answer it now. When `word` said
-# HELD, not from here: its answer must queue behind what is queued on the connection.
+# HELD, not from here: its answer must queue behind what is queued on the connection. Untraced: a tracer takes the GIL.
+@cython.linetrace(False)
+@cython.profile(False)
 cdef inline bint entry_time_out(CellPage* page, Entry* entry, uint64_t word) noexcept nogil:
     if not atomic_swap(&entry.word, word, word & ~<uint64_t>0xff | ENTRY_TIMED_OUT):
         return False
