@@ -165,7 +165,10 @@ def _listen_on_host(bind: TcpBind, options: Options, where: str, sharing: Sharin
 
 def _resolve(bind: TcpBind, where: str) -> Iterator[tuple[socket.AddressFamily, Address]]:
     try:
-        found = socket.getaddrinfo(bind.host or "0.0.0.0", bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        host = bind.host or "0.0.0.0"
+        # As text it would have Python load the tables for names in other scripts, 0.5 MB in master and workers.
+        name = host.encode() if host.isascii() else host
+        found = socket.getaddrinfo(name, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         reason = error.strerror or str(error)
         right = "write an address of this machine, such as 127.0.0.1"
