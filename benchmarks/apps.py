@@ -3,13 +3,14 @@
 Imported by the servers' own processes as the top-level module `apps`: it imports nothing it does not need.
 """
 
-import asyncio
-import ctypes
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
 
 BODY = b"Hello, world!"
 HEADERS = [("Content-Type", "text/plain"), ("Content-Length", str(len(BODY)))]
@@ -64,6 +65,8 @@ def hanging(environ: dict[str, Any], start_response: StartResponse) -> Iterable[
     """`/sleep` in C code, `/lock` in a lock, `/gil` in C code that lets no thread run; `/neighbour` takes a while."""
     match environ["PATH_INFO"]:
         case "/sleep":
+            import ctypes
+
             ctypes.CDLL(None).usleep(int(HANG_S * 1e6))
         case "/lock":
             locked().acquire()
@@ -79,6 +82,8 @@ async def hanging_asgi(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
     """The same for tasks; `/gil` holds up the loop and everything else."""
+    import asyncio
+
     if scope["type"] == "http":
         match scope["path"]:
             case "/sleep":
@@ -92,8 +97,10 @@ async def hanging_asgi(
     await hello_asgi(scope, receive, send)
 
 
-def locked() -> threading.Lock:
+def locked() -> "threading.Lock":
     """A lock nobody will ever release."""
+    import threading
+
     lock = threading.Lock()
     lock.acquire()
     return lock
@@ -101,6 +108,8 @@ def locked() -> threading.Lock:
 
 def hold_the_interpreter() -> None:
     """What a regular expression gone wild does, or an extension that computes."""
+    import ctypes
+
     ctypes.PyDLL(None).usleep(int(HELD_S * 1e6))
 
 
