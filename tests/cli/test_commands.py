@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import drawbar
 from drawbar import supervisor
-from drawbar.cli import program
+from drawbar.cli.commands import program
 from drawbar.config import Config
 from drawbar.config.sources import Loaded
 

@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from drawbar.cli import program
+from drawbar.cli.commands import program
 from drawbar.cli.options import ARGUMENTS, ConfigCommand, SettingOption, describe, given_options
 from drawbar.config.settings import SETTINGS, Setting, sections
 

@@ -4,52 +4,24 @@ A command gathers what the operator said into a configuration and hands it on; i
 needs beyond that is imported inside it, so that none pays for another.
 """
 
-import os
 import sys
 from typing import Any
 
 import click
 
 import drawbar
+from drawbar.cli.mistakes import Debug
 from drawbar.cli.options import HELP_COLUMNS, ConfigCommand, given_options
-from drawbar.cli.program import Program, complain, wants_debug
-from drawbar.config import OperatorError
-from drawbar.config.sources import Loaded, load
-
-DEV_PRESETS = {
-    "server.workers": "1",
-    "server.reload": True,
-    "log.access": "-",
-    "app.debug": True,
-    # A page that listens to events in some browser tab must not hold up Ctrl-C or a reload.
-    "timeouts.graceful": "3",
-}
+from drawbar.cli.program import Program
+from drawbar.cli.serving import Serving, load_settings
 
 
-def load_settings(ctx: click.Context, presets: dict[str, Any] | None = None) -> Loaded:
-    """The configuration that this command line, the environment and the file make together."""
+def said_by(ctx: click.Context) -> Serving:
+    """What the command line of this command says about the server."""
     options = given_options(ctx)
     if ctx.params["target"] is not None:
         options["app.target"] = ctx.params["target"]
-    debug: list[bool] = ctx.obj
-    if wants_debug(options, os.environ):
-        debug.append(True)
-    loaded = load(options, os.environ, file=ctx.params["config"], presets=presets, command=ctx.command_path)
-    if loaded.config.log.level == "debug":
-        debug.append(True)
-    for note in loaded.notes:
-        complain(note, "warning")
-    if not loaded.config.app.target:
-        right = f"write {ctx.command_path} module:app, or set app.target in drawbar.toml"
-        raise OperatorError("no application to serve", right=right)
-    return loaded
-
-
-def serve(ctx: click.Context, presets: dict[str, Any] | None = None) -> int:
-    """Runs the server to its end. On SIGHUP it reads again what it is read from now."""
-    from drawbar import supervisor
-
-    return supervisor.run(load_settings(ctx, presets), reread=lambda: load_settings(ctx, presets))
+    return Serving(ctx.command_path, options, ctx.params["config"])
 
 
 def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -79,20 +51,20 @@ def program() -> None:
 
 @program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application.")
 @click.pass_context
-def run(ctx: click.Context, /, **_: Any) -> int:
+def run(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET."""
-    return serve(ctx)
+    return said_by(ctx)
 
 
 @program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application that is being written.")
 @click.pass_context
-def dev(ctx: click.Context, /, **_: Any) -> int:
+def dev(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET while it is being written.
 
     One worker that restarts when a file changes, an access log on standard output, a page that shows exceptions, and
     three seconds to stop in: these go before environment and file, options go before them.
     """
-    return serve(ctx, DEV_PRESETS)
+    return said_by(ctx)
 
 
 @program.command(cls=ConfigCommand, params=parameters(), short_help="Check settings and application without serving.")
@@ -104,11 +76,7 @@ def check(ctx: click.Context, /, **_: Any) -> int:
     """
     from drawbar.cli.check import report
 
+    debug: Debug = ctx.obj
     # A mistake is all there is to say, so nothing is printed before all is known.
-    click.echo("\n".join(report(load_settings(ctx))))
+    click.echo("\n".join(report(load_settings(said_by(ctx), debug))))
     return 0
-
-
-def main() -> None:
-    """The console script `drawbar`."""
-    program()

@@ -1,22 +1,14 @@
-"""What every command has in common: how a mistake is told, and the exit code.
-
-0 is success, 2 a mistake of the operator's, told in one line on standard error. Its traceback is shown only where the
-log level is debug. Anything else that is raised is a fault of Drawbar and keeps its traceback.
-"""
+"""The group of all commands: which there are, how one is found, and what a command line comes to."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
-from drawbar.config.errors import OperatorError
-
-EXIT_MISTAKE = 2
-# What a shell reports for a process that SIGINT ended.
-EXIT_INTERRUPTED = 130
-
+from drawbar.cli.mistakes import EXIT_INTERRUPTED, EXIT_MISTAKE, Debug, complain, exit_code
+from drawbar.cli.serving import Serving, serve
 
 LATE_COMMANDS = {
     "ctl": ("drawbar.cli.control.ctl", "ctl"),
@@ -43,11 +35,25 @@ class Program(click.Group):
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Runs the command that `args` names and exits with its code."""
+        said = self.read(args, **extra)
+        sys.exit(serve(said) if isinstance(said, Serving) else said)
+
+    def read(self, args: Sequence[str] | None = None, **extra: Any) -> Serving | int:
+        """What `args` ask to serve; or the exit code of a command that has run, or of a mistake that was told."""
         # The name is not taken from the process: it is `drawbar` for `python -m drawbar` too. Errors are told here.
         extra |= {"prog_name": "drawbar", "standalone_mode": False}
-        debug: list[bool] = []
+        debug = Debug()
+        found: list[Serving] = []
+
+        def work() -> int:
+            result = super(Program, self).main(args, obj=debug, **extra)
+            if isinstance(result, Serving):
+                found.append(result)
+                return 0
+            return int(result or 0)
+
         try:
-            code = super().main(args, obj=debug, **extra)
+            code = exit_code(work, debug)
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
             code = EXIT_MISTAKE
@@ -58,26 +64,4 @@ class Program(click.Group):
             code = EXIT_MISTAKE
         except click.Abort:
             code = EXIT_INTERRUPTED
-        except OperatorError as error:
-            if debug:
-                print_traceback(error)
-            complain(str(error))
-            code = EXIT_MISTAKE
-        sys.exit(code)
-
-
-def complain(line: str, kind: str = "error") -> None:
-    """One line on standard error."""
-    click.echo(f"drawbar: {kind}: {line}", err=True)
-
-
-def print_traceback(error: BaseException) -> None:
-    """The traceback with what caused it."""
-    import traceback  # only a mistake that is being debugged needs it
-
-    traceback.print_exception(error)
-
-
-def wants_debug(options: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
-    """Whether command line or environment ask for the debug level: known even while the configuration is broken."""
-    return str(options.get("log.level", environ.get("DRAWBAR_LOG_LEVEL", ""))).strip().lower() == "debug"
+        return found[0] if found else code

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from drawbar.cli import program
+from drawbar.cli.commands import program
 from tests.support.desk import Desked
 
 

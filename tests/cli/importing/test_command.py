@@ -4,7 +4,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from drawbar.cli import program
+from drawbar.cli.commands import program
 
 
 def invoke(*arguments: str) -> Result:

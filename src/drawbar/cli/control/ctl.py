@@ -19,7 +19,7 @@ from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
 from drawbar.cli.control.terminal import Style, is_quit, is_terminal, open_screen
 from drawbar.cli.control.text import plain
 from drawbar.cli.control.text import time as in_words
-from drawbar.cli.program import complain
+from drawbar.cli.mistakes import complain
 from drawbar.config import OperatorError
 from drawbar.supervisor.control.status import Status
 
