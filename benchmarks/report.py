@@ -54,6 +54,22 @@ class CaseResult:
         found = self.servers.get(server)
         return found.median(metric) if found is not None and found.samples else None
 
+    def ratio(self, server: str, others: Sequence[str], metric: str) -> float | None:
+        """A server's figure by the least of `others`: the median of the rounds' ratios, or None when not measured.
+
+        Servers of one round ran within seconds of each other, so what drifts on the machine is in both and falls out.
+        """
+        ours = self.servers.get(server)
+        if ours is None or not ours.samples:
+            return None
+        theirs = [found.samples for name in others if (found := self.servers.get(name)) is not None and found.samples]
+        # One that failed in some round has fewer of them, and nobody knows which were whose.
+        theirs = [samples for samples in theirs if len(samples) == len(ours.samples)]
+        if not theirs:
+            return None
+        least = [min(sample[metric] for sample in round_) for round_ in zip(*theirs, strict=True)]
+        return statistics.median(sample[metric] / other for sample, other in zip(ours.samples, least, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -93,11 +109,9 @@ def judge(target: Target, result: CaseResult | None) -> Verdict:
     """Hold one target against its case's result."""
     if result is None:
         return Verdict(target, None)
-    measured = result.median(target.server, target.metric)
-    if measured is not None and target.others:
-        others = [value for name in target.others if (value := result.median(name, target.metric)) is not None]
-        measured = measured / min(others) if others else None
-    return Verdict(target, measured)
+    if target.others:
+        return Verdict(target, result.ratio(target.server, target.others, target.metric))
+    return Verdict(target, result.median(target.server, target.metric))
 
 
 def to_json(runs: Iterable[Results]) -> str:
@@ -144,8 +158,8 @@ def render(runs: Sequence[Results]) -> str:
     opening = (
         "# Benchmark results\n\n"
         "Written by `make bench`; method and reading: [docs/benchmarks.md](../docs/benchmarks.md). "
-        "Figures are medians over the rounds; compare them within one table only. CPU is user and system time of all "
-        "of a server's processes per answered request.\n"
+        "Figures are medians over the rounds, ratios medians of the rounds' ratios; compare them within one table only. "
+        "CPU is user and system time of all of a server's processes per answered request.\n"
     )
     return "\n".join([opening, *(render_run(run) for run in sorted(runs, key=version_key))])
 
@@ -262,8 +276,8 @@ def figures(case: Case, result: CaseResult, server: str) -> list[str]:
     first, *rest = case.metrics
     cells = [cell(found, first)]
     if case.reference is not None:
-        reference = result.median(case.reference, first.key)
-        cells.append("-" if reference is None else f"{found.median(first.key) / reference:.2f}")
+        ratio = result.ratio(server, (case.reference,), first.key)
+        cells.append("-" if ratio is None else f"{ratio:.2f}")
     spread = found.spread(first.key)
     cells.append(f"{100 * spread:.0f} %" if math.isfinite(spread) else "-")
     return cells + [cell(found, metric) for metric in rest]

@@ -47,7 +47,7 @@ class Plan:
 
     cases: list[Case]
     servers: list[str]
-    rounds: int
+    rounds: int | None
     settings: Settings
     write: bool
     server_cpu: int
@@ -95,8 +95,14 @@ def prepare(arguments: Sequence[str] | None) -> Plan:
     os.sched_setaffinity(0, {processors[1]})
     raise_open_files()
     settings = Settings(options.seconds or (1 if options.quick else 3), options.quick)
-    rounds = options.rounds or (3 if options.quick else 5)
-    return Plan(chosen, options.servers, rounds, settings, options.write, processors[0])
+    return Plan(
+        chosen,
+        options.servers,
+        options.rounds or (3 if options.quick else None),
+        settings,
+        options.write,
+        processors[0],
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -107,7 +113,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--servers", type=listed, default=[], metavar="A,B", help=f"names or families of {', '.join(servers.BY_NAME)}"
     )
-    found.add_argument("--rounds", type=positive, help="rounds of each case (default 5, some cases fewer; quick 3)")
+    found.add_argument(
+        "--rounds", type=positive, help="rounds of each case (default: as many as the case needs; quick 3)"
+    )
     found.add_argument("--seconds", type=positive, help="seconds of each load (default 3; quick 1)")
     found.add_argument("--quick", action="store_true", help="short loads, a fifth of the idle and slow clients")
     found.add_argument("--write", action="store_true", help="keep the results in RESULTS.md and RESULTS.json")
@@ -151,7 +159,7 @@ def raise_open_files() -> None:
 
 def measure_case(case: Case, plan: Plan) -> CaseResult:
     """All rounds of one case. A server that fails once is left out of the rounds to come."""
-    rounds = min(plan.rounds, case.rounds)
+    rounds = plan.rounds or case.rounds
     chosen = servers.chosen(case.servers, plan.servers)
     samples: dict[str, ServerResult] = {server.name: ServerResult() for server in chosen}
     for _ in range(rounds):

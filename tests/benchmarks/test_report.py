@@ -51,6 +51,13 @@ def test_ratio_to_the_best_of_several_peers() -> None:
     assert verdict.met is False
 
 
+def test_ratios_are_of_servers_that_ran_in_the_same_round() -> None:
+    slower_by_the_round = hello(nginx=[1, 2, 4], drawbar=[1.1, 2.2, 4.4])
+    assert slower_by_the_round.ratio("drawbar", ("nginx",), "cpu_us") == pytest.approx(1.1)
+    assert hello(nginx=[1, 2, 10], drawbar=[2, 1, 10]).ratio("drawbar", ("nginx",), "cpu_us") == 1
+    assert hello(nginx=[1, 2], drawbar=[2, 1, 10]).ratio("drawbar", ("nginx",), "cpu_us") is None
+
+
 def test_absolute_bound() -> None:
     assert report.judge(at_most(14), hello(drawbar=[14])).met is True
     assert report.judge(at_most(13.9), hello(drawbar=[14])).met is False
