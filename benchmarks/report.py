@@ -158,8 +158,8 @@ def render(runs: Sequence[Results]) -> str:
     opening = (
         "# Benchmark results\n\n"
         "Written by `make bench`; method and reading: [docs/benchmarks.md](../docs/benchmarks.md). "
-        "Figures are medians over the rounds, ratios medians of the rounds' ratios; compare them within one table only. "
-        "CPU is user and system time of all of a server's processes per answered request.\n"
+        "Figures are medians over the rounds, ratios medians of the rounds' ratios; compare them within one table "
+        "only. CPU is user and system time of all of a server's processes per answered request.\n"
     )
     return "\n".join([opening, *(render_run(run) for run in sorted(runs, key=version_key))])
 
