@@ -35,11 +35,11 @@ from drawbar.config import (
 )
 from drawbar.config.sources import Loaded
 from drawbar.net.scoreboard import Cell
+from drawbar.supervisor.host.places import home
 from drawbar.supervisor.master import Master
-from drawbar.supervisor.places import home
 from drawbar.supervisor.reloading import timing_of
-from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 from drawbar.supervisor.upgrade import Inheritance
+from drawbar.supervisor.worker.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 
 EVENTS = int(sys.argv[1])
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)

@@ -8,10 +8,10 @@ from drawbar.config import Config, ListenConfig, ServerConfig, parse_bind
 from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import Fork
-from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.nursery import Nursery
 from drawbar.supervisor.poller import Poller
+from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reports import Reports
 from tests.supervisor.pools import pool
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from drawbar.config.sources import Loaded
 from drawbar.gateways.target import load_target
-from drawbar.supervisor import concurrency
+from drawbar.supervisor.worker import concurrency
 
 
 def report(loaded: Loaded) -> Iterator[str]:
@@ -22,7 +22,7 @@ def report(loaded: Loaded) -> Iterator[str]:
     yield f"concurrency  {concurrency.describe(app, found.interface)}"
     if found.interface == "asgi":
         # Imported for an ASGI application only: it loads asyncio.
-        from drawbar.supervisor.serve_asgi import loop_name
+        from drawbar.supervisor.worker.serve_asgi import loop_name
 
         yield f"event loop   {loop_name(app.loop)}"
     yield f"file         {loaded.file or 'none'}"

@@ -2,6 +2,9 @@
 
 Lives here: everything about which process exists and why. Must not know HTTP. The master decides by pure functions
 over plain data (`pool`), forks children (`child`), and runs no application code; what a worker does stands in `worker`.
+
+Rooms: `worker`, what serves; `preload`, where workers are forked from a loaded application; `control`, who asks and is
+told; and below them `listening`, the sockets, and `host`, the machine around. What lies here is the master's.
 """
 
 import os
@@ -21,12 +24,12 @@ def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
     # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
     # importing touches none of theirs. The master runs none of it.
     from drawbar.config import OperatorError
-    from drawbar.supervisor.daemon import Teller, daemonize
+    from drawbar.supervisor.host.daemon import Teller, daemonize
+    from drawbar.supervisor.host.places import settle_places
     from drawbar.supervisor.master import Master
-    from drawbar.supervisor.places import settle_places
     from drawbar.supervisor.reloading import require_file
     from drawbar.supervisor.upgrade import Inheritance
-    from drawbar.supervisor.worker import run_worker
+    from drawbar.supervisor.worker.life import run_worker
 
     process = loaded.config.process
     if process.umask is not None:

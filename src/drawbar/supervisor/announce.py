@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from drawbar import __version__
 from drawbar.config import Config
-from drawbar.supervisor.concurrency import describe
+from drawbar.supervisor.worker.concurrency import describe
 
 
 def serving_line(config: Config, interface: str, addresses: Sequence[str], workers: int) -> str:

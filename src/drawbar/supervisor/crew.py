@@ -15,18 +15,18 @@ from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
 from drawbar.supervisor.exits import describe_exit
-from drawbar.supervisor.fork_server import FORKING, NOT_FORKING, ForkServer, promote
-from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.host.memory import read_rss
+from drawbar.supervisor.host.oom import OomCount
+from drawbar.supervisor.host.privileges import settle_as
+from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.memory import read_rss
-from drawbar.supervisor.nursery import Nursery
-from drawbar.supervisor.oom import OomCount
 from drawbar.supervisor.pool import Boot, Cause, Death, Phase, Pool, Worker
-from drawbar.supervisor.privileges import settle_as
+from drawbar.supervisor.preload.fork_server import FORKING, NOT_FORKING, ForkServer, promote
+from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reports import Reports
-from drawbar.supervisor.site import PAUSE_SIGNAL, RESUME_SIGNAL
-from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 from drawbar.supervisor.vitals import Vitals, judge, stillness
+from drawbar.supervisor.worker.site import PAUSE_SIGNAL, RESUME_SIGNAL
+from drawbar.supervisor.worker.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 
 if TYPE_CHECKING:
     import socket

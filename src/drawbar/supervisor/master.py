@@ -21,26 +21,26 @@ from drawbar.supervisor.announce import closing_line, serving_line, stopping_lin
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.crew import Crew, RunWorker
-from drawbar.supervisor.daemon import Teller
 from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import describe_exit, signal_name
-from drawbar.supervisor.listeners import Handover, Listeners
+from drawbar.supervisor.host.daemon import Teller
+from drawbar.supervisor.host.notify import Notifier
+from drawbar.supervisor.host.pid_file import PidFile
+from drawbar.supervisor.host.places import go_home, settle_places
+from drawbar.supervisor.host.privileges import hand_over_logs
+from drawbar.supervisor.host.terminal import has_terminal
+from drawbar.supervisor.host.title import set_title
+from drawbar.supervisor.listening.listeners import Handover, Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.notify import Notifier
-from drawbar.supervisor.nursery import Nursery
 from drawbar.supervisor.orders import Orders
-from drawbar.supervisor.pid_file import PidFile
-from drawbar.supervisor.places import go_home, settle_places
 from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
-from drawbar.supervisor.privileges import hand_over_logs
+from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
 from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
-from drawbar.supervisor.terminal import has_terminal
-from drawbar.supervisor.title import set_title
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
 
@@ -551,7 +551,7 @@ class Master:
     # The watcher of source files, in development.
 
     def _start_watcher(self) -> None:
-        from drawbar.supervisor.reload import watch, watched_directories
+        from drawbar.supervisor.watcher import watch, watched_directories
 
         directories = watched_directories(self.config)
         role = Role("drawbar: reloader", "drawbar-reload", lambda report: watch(directories, report))
