@@ -21,7 +21,8 @@ from drawbar.supervisor.host.privileges import settle_as
 from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.pool import Boot, Cause, Death, Phase, Pool, Worker
-from drawbar.supervisor.preload.fork_server import FORKING, NOT_FORKING, ForkServer, promote
+from drawbar.supervisor.preload.fork_orders import FORKING, NOT_FORKING
+from drawbar.supervisor.preload.fork_server import ForkServer, promote
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.vitals import Vitals, judge, stillness

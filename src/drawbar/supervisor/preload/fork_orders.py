@@ -1,4 +1,4 @@
-"""What the master and its fork server say to each other: orders one way, replies the other.
+"""What the master and its fork server say to each other: orders one way, replies the other, and what both call it.
 
 A Unix socket of packets: an order arrives whole or not at all, and with it the descriptors the new worker gets. One
 order is under way at a time, and each is answered. What a descriptor is follows from its place: the pipe for reports,
@@ -6,7 +6,8 @@ the worker's end of its own socket for orders, then the listeners.
 """
 
 import socket
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +19,17 @@ MAX_LISTENERS: Final = 250
 
 PACKET_BYTES: Final = 4096
 """More than the longest order or reply."""
+
+FORKING: Final = "forking "
+"""Before the interface: a promoted worker reports that it is a fork server now."""
+NOT_FORKING: Final = "not forking: "
+"""Before the reason: a worker that was to be promoted ends instead, as one that was told to stop."""
+
+TITLE: Final = ("drawbar: fork server", "drawbar-fork")
+"""What a fork server is called in ps and in top."""
+
+CellOf = Callable[[int], Any]
+"""A worker's cell on the scoreboard by its index."""
 
 
 class Order(msgspec.Struct, frozen=True):

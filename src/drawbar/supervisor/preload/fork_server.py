@@ -12,29 +12,18 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Self
+from typing import Self
 
 from drawbar.config import Config
 from drawbar.supervisor.child import Reporter, Role, Spawned, spawn
 from drawbar.supervisor.host.privileges import settle_as
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.preload.fork_orders import GO, MAX_LISTENERS, Order, receive_reply, send_order
+from drawbar.supervisor.preload.fork_orders import GO, MAX_LISTENERS, TITLE, CellOf, Order, receive_reply, send_order
 from drawbar.supervisor.preload.promotion import PROMOTE_SIGNAL
 from drawbar.supervisor.process import adopt_grandchildren
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from drawbar.supervisor.preload.forking import CellOf
-
-FORKING: Final = "forking "
-"""Before the interface: a promoted worker reports that it is a fork server now."""
-NOT_FORKING: Final = "not forking: "
-"""Before the reason: a worker that was to be promoted ends instead, as one that was told to stop."""
-
 REPLY_S = 5.0
 """Bound of the wait for a reply. A fork takes milliseconds; a fork server that takes longer hangs and is killed."""
-
-TITLE: Final = ("drawbar: fork server", "drawbar-fork")
 
 
 class ForkServer:
@@ -53,7 +42,7 @@ class ForkServer:
         self._refork = refork
 
     @classmethod
-    def start(cls, config: Config, log: Log, private: Iterable[int], cell_of: "CellOf | None" = None) -> Self:
+    def start(cls, config: Config, log: Log, private: Iterable[int], cell_of: CellOf | None = None) -> Self:
         """Forks a fork server, which then loads the application and reports "ready INTERFACE" or "failed: WHY".
 
         private: the master's descriptors, its listeners among them: each worker is given those with its order.

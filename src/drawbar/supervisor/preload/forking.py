@@ -18,7 +18,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp
@@ -26,8 +26,17 @@ from drawbar.supervisor.child import EXIT_BROKEN, READY, Reporter, Role, attempt
 from drawbar.supervisor.hooks import FORK_SERVER_HOOKS, ForkServer, Hooks
 from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.preload.fork_orders import GO, Order, Reply, receive_order, send_reply
-from drawbar.supervisor.preload.fork_server import FORKING, NOT_FORKING, TITLE
+from drawbar.supervisor.preload.fork_orders import (
+    FORKING,
+    GO,
+    NOT_FORKING,
+    TITLE,
+    CellOf,
+    Order,
+    Reply,
+    receive_order,
+    send_reply,
+)
 from drawbar.supervisor.preload.grandchild import fork_grandchild
 from drawbar.supervisor.preload.promotion import Promotion
 from drawbar.supervisor.process import end_with_parent, give_back_memory
@@ -35,9 +44,6 @@ from drawbar.supervisor.signals import REQUESTS, STOPPING
 from drawbar.supervisor.worker.forks import disown_nothing
 from drawbar.supervisor.worker.life import load_app, run_worker
 from drawbar.supervisor.worker.live_threads import other_threads, wait_for_threads
-
-CellOf = Callable[[int], Any]
-"""A worker's cell on the scoreboard by its index."""
 
 THREADS_END_S = 2.0
 """What a drained worker's threads have to end in before it is found unfit to fork."""
