@@ -19,8 +19,8 @@ from drawbar.supervisor.child import Reporter, Role, Spawned, spawn
 from drawbar.supervisor.host.privileges import settle_as
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.preload.fork_orders import GO, MAX_LISTENERS, TITLE, CellOf, Order, receive_reply, send_order
-from drawbar.supervisor.preload.promotion import PROMOTE_SIGNAL
 from drawbar.supervisor.process import adopt_grandchildren
+from drawbar.supervisor.worker.promotion import PROMOTE_SIGNAL
 
 REPLY_S = 5.0
 """Bound of the wait for a reply. A fork takes milliseconds; a fork server that takes longer hangs and is killed."""

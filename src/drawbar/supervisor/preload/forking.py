@@ -38,12 +38,12 @@ from drawbar.supervisor.preload.fork_orders import (
     send_reply,
 )
 from drawbar.supervisor.preload.grandchild import fork_grandchild
-from drawbar.supervisor.preload.promotion import Promotion
 from drawbar.supervisor.process import end_with_parent, give_back_memory
 from drawbar.supervisor.signals import REQUESTS, STOPPING
 from drawbar.supervisor.worker.forks import disown_nothing
 from drawbar.supervisor.worker.life import load_app, run_worker
 from drawbar.supervisor.worker.live_threads import other_threads, wait_for_threads
+from drawbar.supervisor.worker.promotion import Promotion
 
 THREADS_END_S = 2.0
 """What a drained worker's threads have to end in before it is found unfit to fork."""

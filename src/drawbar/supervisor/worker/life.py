@@ -20,11 +20,11 @@ from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
 from drawbar.supervisor.host.places import go_home_if_lost
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.preload.promotion import Promotion
 from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.worker import concurrency, serve_wsgi
 from drawbar.supervisor.worker.enough import Enough
 from drawbar.supervisor.worker.out_of_band import OutOfBand
+from drawbar.supervisor.worker.promotion import Promotion
 from drawbar.supervisor.worker.site import Site, make_policy
 from drawbar.supervisor.worker.stacks import Stacks
 

@@ -23,8 +23,8 @@ from drawbar.gateways.target import LoadedApp
 from drawbar.net.listener import Connector, adopt, listen
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.preload.promotion import PROMOTE_SIGNAL, Promotion
 from drawbar.supervisor.worker.out_of_band import OutOfBand
+from drawbar.supervisor.worker.promotion import PROMOTE_SIGNAL, Promotion
 from drawbar.supervisor.worker.stacks import Stacks
 
 TYPE_CHECKING = False

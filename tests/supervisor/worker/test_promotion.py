@@ -1,6 +1,6 @@
 """A worker is to become the fork server: what counts when stops come, too."""
 
-from drawbar.supervisor.preload.promotion import Promotion
+from drawbar.supervisor.worker.promotion import Promotion
 
 
 def test_nothing_said_is_nothing_to_do() -> None:
