@@ -2,18 +2,23 @@
 
 import os
 from collections.abc import Iterator
+from typing import get_args
 
 from drawbar.config.sources import Loaded
 from drawbar.gateways.target import load_target
+from drawbar.supervisor.hooks import Name, load_hook
 from drawbar.supervisor.worker import concurrency
 
 
 def report(loaded: Loaded) -> Iterator[str]:
-    """Imports the application and describes it and the server it would get; raises OperatorError."""
+    """Imports the application and its hooks and describes them and the server; raises OperatorError."""
     config = loaded.config
     app = config.app
     concurrency.prepare(app)
     found = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    for name in get_args(Name):
+        if (function := getattr(config.hooks, name)) is not None:
+            load_hook(name, function)
     yield f"application  {found.name}"
     yield f"interface    {found.interface.upper()}"
     for bind in config.server.bind:

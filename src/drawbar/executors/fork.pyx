@@ -271,6 +271,7 @@ cdef class ForkExecutor(Executor):
                  on_late=None):
         self.reactor = reactor
         self.maximum = maximum
+        reactor.page.threads = maximum
         self.running = set()
         self.queue = deque()
         self.fork = fork
