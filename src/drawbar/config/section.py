@@ -17,9 +17,10 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the sections: `OPTION` is the pattern of its options' names on the command line."""
+    """Base of the sections: `OPTION` is the pattern of its options' names, COMMANDS whose options; empty: all's."""
 
     OPTION: ClassVar[str] = "{}"
+    COMMANDS: ClassVar[tuple[str, ...]] = ()
 
     def conflicts(self) -> Iterator[Conflict]:
         """What in this section contradicts itself."""
