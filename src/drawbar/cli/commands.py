@@ -1,4 +1,4 @@
-"""The commands: `run`, `dev` and `check`.
+"""The commands: `run`, `dev`, `serve` and `check`.
 
 A command gathers what the operator said into a configuration and hands it on; it decides nothing else. What a command
 needs beyond that is imported inside it, so that none pays for another.
@@ -19,7 +19,7 @@ from drawbar.cli.serving import Serving, load_settings
 def said_by(ctx: click.Context) -> Serving:
     """What the command line of this command says about the server."""
     options = given_options(ctx)
-    if ctx.params["target"] is not None:
+    if ctx.params.get("target") is not None:
         options["app.target"] = ctx.params["target"]
     return Serving(ctx.command_path, options, ctx.params["config"])
 
@@ -31,10 +31,14 @@ def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> Non
         ctx.exit()
 
 
-def parameters() -> list[click.Parameter]:
+def config_option() -> click.Option:
     """What each command takes besides the settings."""
-    config = click.Option(["--config"], metavar="PATH", help="TOML file to read.  [default: drawbar.toml if it exists]")
-    return [click.Argument(["target"], required=False), config]
+    return click.Option(["--config"], metavar="PATH", help="TOML file to read.  [default: drawbar.toml if it exists]")
+
+
+def parameters() -> list[click.Parameter]:
+    """What each command takes that has an application to load."""
+    return [click.Argument(["target"], required=False), config_option()]
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_COLUMNS})
@@ -63,6 +67,16 @@ def dev(ctx: click.Context, /, **_: Any) -> Serving:
 
     One worker that restarts when a file changes, an access log on standard output, a page that shows exceptions, and
     three seconds to stop in: these go before environment and file, options go before them.
+    """
+    return said_by(ctx)
+
+
+@program.command(cls=ConfigCommand, params=[config_option()], short_help="Serve what workers elsewhere answer.")
+@click.pass_context
+def serve(ctx: click.Context, /, **_: Any) -> Serving:
+    """Serve a site without an application: requests wait in a queue until a worker pulls them.
+
+    Clients connect to --bind, by default 0.0.0.0:8080; workers pull from --api.
     """
     return said_by(ctx)
 

@@ -25,6 +25,10 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 }
 """What a command sets, weaker than options and stronger than environment and file."""
 
+FRONT: Final = "drawbar serve"
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080"}}
+"""What a command is when nobody says otherwise, where that is not what other commands are."""
+
 
 class Serving(msgspec.Struct, frozen=True):
     """What a command line says about the server: the command's name, raw values by the settings' keys, --config."""
@@ -37,12 +41,18 @@ class Serving(msgspec.Struct, frozen=True):
 def load_settings(said: Serving, debug: Debug) -> Loaded:
     """The configuration that this command line, the environment and the file make together. Raises OperatorError."""
     debug.learn(said.options, os.environ)
-    presets = PRESETS.get(said.command)
-    loaded = load(said.options, os.environ, file=said.file, presets=presets, command=said.command)
+    loaded = load(
+        said.options,
+        os.environ,
+        file=said.file,
+        presets=PRESETS.get(said.command),
+        defaults=DEFAULTS.get(said.command),
+        command=said.command,
+    )
     debug.is_on = debug.is_on or loaded.config.log.level == "debug"
     for note in loaded.notes:
         complain(note, "warning")
-    if not loaded.config.app.target:
+    if not loaded.config.app.target and said.command != FRONT:
         right = f"write {said.command} module:app, or set app.target in drawbar.toml"
         raise OperatorError("no application to serve", right=right)
     return loaded
@@ -53,6 +63,5 @@ def serve(said: Serving) -> int:
     from drawbar import supervisor  # `drawbar ctl` and help need none
 
     debug = Debug()
-    return exit_code(
-        lambda: supervisor.run(load_settings(said, debug), reread=lambda: load_settings(said, debug)), debug
-    )
+    run = supervisor.run_front if said.command == FRONT else supervisor.run
+    return exit_code(lambda: run(load_settings(said, debug), reread=lambda: load_settings(said, debug)), debug)

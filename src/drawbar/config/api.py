@@ -8,14 +8,14 @@ from msgspec import Meta
 from drawbar.config.binds import Bind, BindAddress, TcpBind, UnixBind
 from drawbar.config.kinds import Hint, Path, Seconds, Size
 from drawbar.config.limits import GIB, KIB, MIB
-from drawbar.config.section import Conflict, Section
+from drawbar.config.section import OF_FRONTS, Conflict, Section
 
 
 class ApiConfig(Section, frozen=True, kw_only=True):
     """Where workers pull requests from, and who may."""
 
     OPTION: ClassVar[str] = "api-{}"
-    COMMANDS: ClassVar[tuple[str, ...]] = ("serve",)
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_FRONTS
 
     bind: Annotated[
         tuple[BindAddress, ...],

@@ -9,7 +9,7 @@ from msgspec import Meta
 from drawbar.config.kinds import Hint, Kind, Seconds, Size, parse_text
 from drawbar.config.limits import GIB, MIB
 from drawbar.config.queue import HOUR, MOST_WAITING, QueueConfig
-from drawbar.config.section import Conflict, Section
+from drawbar.config.section import OF_FRONTS, Conflict, Section
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 LONGEST_NAME = 64
@@ -89,7 +89,7 @@ PREFERENCE = Kind("PREFIX=N", f"`PREFIX=N`, N from 0 (first) to {MOST_PRIORITY}"
 class FrontConfig(Section, frozen=True, kw_only=True):
     """Which applications a front has queues for; `[apps.NAME]` says more of each."""
 
-    COMMANDS: ClassVar[tuple[str, ...]] = ("serve",)
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_FRONTS
 
     apps: Annotated[
         tuple[Annotated[Mount, MOUNT], ...],

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from drawbar.config.kinds import Hint, Seconds, Size
 from drawbar.config.limits import GIB, MIB
-from drawbar.config.section import Conflict, Section
+from drawbar.config.section import OF_FRONTS, Conflict, Section
 
 HOUR = 3600
 MOST_WAITING = 1_000_000
@@ -17,7 +17,7 @@ class QueueConfig(Section, frozen=True, kw_only=True):
     """Requests that wait for a worker to pull them; each application's queue has these bounds."""
 
     OPTION: ClassVar[str] = "queue-{}"
-    COMMANDS: ClassVar[tuple[str, ...]] = ("serve",)
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_FRONTS
 
     length: Annotated[
         int,

@@ -8,6 +8,12 @@ from typing import ClassVar
 
 import msgspec
 
+OF_WORKERS = ("run", "dev", "check", "work")
+"""The commands whose processes call an application."""
+
+OF_FRONTS = ("serve",)
+"""The commands whose processes have none, and queues instead."""
+
 
 class Conflict(msgspec.Struct, frozen=True):
     """Settings that are each valid and do not go together, and why: field names in one section, keys in the tree."""
