@@ -100,7 +100,7 @@ def test_mistakes_name_their_place(directory: Path, text: str, message: str) -> 
 
 
 def test_two_applications_do_not_share_a_place() -> None:
-    with pytest.raises(OperatorError, match="a and b both claim x.org/y; tell them apart by host or prefix"):
+    with pytest.raises(OperatorError, match=r"a and b both claim x\.org/y; tell them apart by host or prefix"):
         load({"front.apps": "a=x.org/y,b=x.org/y"}, {})
 
 
@@ -108,7 +108,7 @@ def test_the_api_is_not_shown_to_other_machines_without_a_token() -> None:
     load({"api.bind": "127.0.0.1:1,[::1]:1,localhost:1,127.9.9.9:1,unix:/x"}, {})
     load({"api.bind": "0.0.0.0:4242", "api.token_file": "tokens"}, {})
     for bind in ("0.0.0.0:4242", ":4242", "10.0.0.1:1", "127.0.0.1.example.org:1", "example.org:1"):
-        with pytest.raises(OperatorError, match="can be reached from other machines.*write --api-token-file PATH"):
+        with pytest.raises(OperatorError, match=r"can be reached from other machines.*write --api-token-file PATH"):
             load({"api.bind": bind}, {})
 
 
