@@ -26,7 +26,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 """What a command sets, weaker than options and stronger than environment and file."""
 
 FRONT: Final = "drawbar serve"
-DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080"}}
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080", "api.bind": "127.0.0.1:4242"}}
 """What a command is when nobody says otherwise, where that is not what other commands are."""
 
 

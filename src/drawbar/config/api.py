@@ -19,9 +19,11 @@ class ApiConfig(Section, frozen=True, kw_only=True):
 
     bind: Annotated[
         tuple[BindAddress, ...],
-        Meta(description="Addresses of the API; one that is not of this machine alone needs `api.token_file`."),
+        Meta(
+            description="Addresses of the API, by default 127.0.0.1:4242; others than this machine's need a token file."
+        ),
         Hint(option="api"),
-    ] = (TcpBind("127.0.0.1", 4242),)
+    ] = ()
     token_file: Annotated[
         Path | None,
         Meta(description="File of the tokens workers show: on each line one, then its applications or `*`."),

@@ -94,7 +94,7 @@ class FrontConfig(Section, frozen=True, kw_only=True):
     apps: Annotated[
         tuple[Annotated[Mount, MOUNT], ...],
         Meta(description="Applications and which requests are theirs; none is one called `app` that takes all."),
-        Hint(option="app"),
+        Hint(option="app", variable="DRAWBAR_APPS"),
     ] = ()
 
 

@@ -2,7 +2,7 @@
 
 The one place that looks at annotations. TOML, environment, command line and manual walk `SETTINGS`, so a new field of a
 section is a setting everywhere at once. Names follow from the field: the key `timeouts.head` is `--head-timeout` and
-DRAWBAR_HEAD_TIMEOUT. Invariant: options are unique across sections.
+DRAWBAR_HEAD_TIMEOUT. Invariants: options are unique among those of a command, variables among all.
 """
 
 import types
@@ -38,6 +38,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     option: str
     past: str
     fallback: str
+    variable: str
 
     @property
     def key(self) -> str:
@@ -47,7 +48,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def env(self) -> str:
         """Its environment variable: the option's name in capitals."""
-        return "DRAWBAR_" + self.option.replace("-", "_").upper()
+        return self.variable or "DRAWBAR_" + self.option.replace("-", "_").upper()
 
     @property
     def is_flag(self) -> bool:
@@ -142,6 +143,7 @@ def setting_of(section: str, pattern: str, field: msgspec.structs.FieldInfo) -> 
         option=hint.option or pattern.format(field.name.replace("_", "-")),
         past=hint.past,
         fallback=hint.fallback,
+        variable=hint.variable,
     )
 
 

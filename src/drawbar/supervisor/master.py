@@ -17,10 +17,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
-from drawbar.supervisor.announce import closing_line, serving_line, stopping_line
+from drawbar.supervisor.announce import closing_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
-from drawbar.supervisor.crew import Crew, RunWorker
+from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import describe_exit, signal_name
 from drawbar.supervisor.host.daemon import Teller
@@ -41,6 +41,7 @@ from drawbar.supervisor.reloading import require_file, take_over, timing_of, wor
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
+from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
 
@@ -60,7 +61,7 @@ class Master:
         self,
         config: Config,
         *,
-        run_worker: RunWorker,
+        trade: Trade,
         loaded: "Loaded | None" = None,
         reread: "Callable[[], Loaded] | None" = None,
         timing: Timing | None = None,
@@ -88,7 +89,7 @@ class Master:
         self.began_at = time.time()
         self._began = clock()
         self._reread = reread
-        self._run_worker = run_worker
+        self._trade = trade
         self._timing = timing
         self._inherited = inherited
         self._teller = teller or Teller()
@@ -161,7 +162,7 @@ class Master:
             scoreboard=self.scoreboard,
             reports=self._reports,
             nursery=self.nursery,
-            run_worker=self._run_worker,
+            trade=self._trade,
             private=self.private,
             on_ready=self._on_ready,
             clock=self.clock,
@@ -483,7 +484,7 @@ class Master:
             self.crew.pause_one(worker)
         if boot is Boot.FIRST:
             self._teller.ready()
-            self.log.info(serving_line(self.config, interface, self.listeners.addresses(), len(self.pool.slots)))
+            self.log.info(self._trade.announce(self.config, interface, self.listeners, len(self.pool.slots)))
         else:
             # Those of the start are many and stand in the line above; later ones are news.
             level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"

@@ -35,6 +35,9 @@ from drawbar.supervisor.listening.steering import steer
 SHARED = 0
 """The slot of sockets all workers have; a worker's own begin at 1."""
 
+API = "--api"
+"""The option of the places workers elsewhere pull from; only a front has any."""
+
 QUIET_S = 1.0
 """A removed slot's worker accepts for so long after no new connection is led to it: a handshake that had begun takes a
 round trip or two, and one retransmission after a second in the worst usual case (RFC 6298)."""
@@ -68,6 +71,14 @@ class Passed(msgspec.Struct, frozen=True, omit_defaults=True):
     identity: tuple[int, int] = (0, 0)
 
 
+class Sockets(list[socket.socket]):
+    """What a process accepts from; `api` are those of them that workers pull from."""
+
+    def __init__(self, found: Iterable[socket.socket] = (), api: Iterable[socket.socket] = ()) -> None:
+        super().__init__(found)
+        self.api = frozenset(api)
+
+
 class Handover(msgspec.Struct, frozen=True):
     """What a server passes to its successor."""
 
@@ -94,8 +105,8 @@ class Handover(msgspec.Struct, frozen=True):
 
 def shared_places(config: Config) -> list[Place]:
     """Places of sockets that all workers accept from."""
-    binds = config.server.bind
-    return _places(SHARED, (str(bind) for bind in binds if not _is_spread(config, bind)), "--bind")
+    binds = (str(bind) for bind in config.server.bind if not _is_spread(config, bind))
+    return _places(SHARED, binds, "--bind") + _places(SHARED, map(str, config.api.bind), API)
 
 
 def own_places(config: Config, slot: int) -> list[Place]:
@@ -162,7 +173,7 @@ class Listeners:
         """Every socket the master holds."""
         return [opened.socket for group in (self._open, self._left) for sockets in group.values() for opened in sockets]
 
-    def for_slot(self, slot: int) -> list[socket.socket]:
+    def for_slot(self, slot: int) -> Sockets:
         """What the worker of a slot accepts from: the shared sockets and its own, opened if there are none yet.
 
         Raises OperatorError when they cannot be opened.
@@ -174,7 +185,13 @@ class Listeners:
         if slot in self._leaving:
             self._leaving.discard(slot)
             self._steer()
-        return [opened.socket for place in self._open if place.slot in (SHARED, slot) for opened in self._open[place]]
+        mine = [
+            (place, opened.socket)
+            for place in self._open
+            if place.slot in (SHARED, slot)
+            for opened in self._open[place]
+        ]
+        return Sockets((found for _, found in mine), (found for place, found in mine if place.option == API))
 
     def has_own(self, slot: int) -> bool:
         """The worker of a slot has sockets no other slot's worker has."""
@@ -190,9 +207,10 @@ class Listeners:
         mine = set(self.for_slot(slot))
         return [listener.fileno() for listener in self.sockets if listener not in mine]
 
-    def addresses(self) -> list[str]:
-        """Where to reach the server, as a person would type it."""
-        return list(dict.fromkeys(address_of(opened.socket) for sockets in self._open.values() for opened in sockets))
+    def addresses(self, *, api: bool = False) -> list[str]:
+        """Where clients, or workers, reach the server, as a person would type it."""
+        groups = (sockets for place, sockets in self._open.items() if (place.option == API) is api)
+        return list(dict.fromkeys(address_of(opened.socket) for sockets in groups for opened in sockets))
 
     # Slots that go.
 
