@@ -9,6 +9,7 @@ from drawbar.config.app import AppConfig
 from drawbar.config.binds import Bind, FdBind, TcpBind, UnixBind, parse_bind
 from drawbar.config.control import ControlConfig
 from drawbar.config.errors import OperatorError
+from drawbar.config.fronts import FrontUrl
 from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
 from drawbar.config.limits import LimitsConfig
@@ -22,6 +23,7 @@ from drawbar.config.threads import ThreadRange, parse_threads
 from drawbar.config.timeouts import TimeoutsConfig
 from drawbar.config.tree import Config
 from drawbar.config.websocket import WebsocketConfig
+from drawbar.config.work import WorkConfig
 
 __all__ = [
     "AppConfig",
@@ -29,6 +31,7 @@ __all__ = [
     "Config",
     "ControlConfig",
     "FdBind",
+    "FrontUrl",
     "HooksConfig",
     "LifecycleConfig",
     "LimitsConfig",
@@ -44,6 +47,7 @@ __all__ = [
     "TimeoutsConfig",
     "UnixBind",
     "WebsocketConfig",
+    "WorkConfig",
     "parse_bind",
     "parse_network",
     "parse_threads",

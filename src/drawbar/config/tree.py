@@ -21,6 +21,7 @@ from drawbar.config.section import Conflict
 from drawbar.config.server import ServerConfig
 from drawbar.config.timeouts import TimeoutsConfig
 from drawbar.config.websocket import WebsocketConfig
+from drawbar.config.work import WorkConfig
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     websocket: WebsocketConfig = WebsocketConfig()
     control: ControlConfig = ControlConfig()
     process: ProcessConfig = ProcessConfig()
+    work: WorkConfig = WorkConfig()
     hooks: HooksConfig = HooksConfig()
 
     def conflicts(self) -> Iterator[Conflict]:
