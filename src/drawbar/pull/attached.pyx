@@ -6,7 +6,7 @@ that its room is gone, which is when it has closed and the call that had it has 
 offers room that is really there. Its peer is a front, whose word on the client is taken.
 
 One that leaves while it is idle may meet a request on its way. A front that can take a request back is told in so many
-words that none was begun (`RELEASED`); with any other one last request is waited for, for a moment.
+words that none was begun (`handshake.RELEASED`); with any other one last request is waited for, for a moment.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from drawbar.exchange.exchange cimport RESPONSE_DONE
@@ -16,7 +16,9 @@ from drawbar.exchange.http1_response cimport Http1Exchange
 from drawbar.net.connection cimport Connection
 from drawbar.net.listener cimport take
 from drawbar.net.output cimport output_bytes
-from drawbar.net.reactor cimport EPOLLIN, Reactor
+from drawbar.net.reactor cimport EPOLLIN, Reactor, Source, TURN_KEPT, Turn
+
+from drawbar.pull.handshake import RELEASED
 
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -24,10 +26,6 @@ cdef extern from "<sys/socket.h>" nogil:
         MSG_DONTWAIT
         MSG_PEEK
     ssize_t recv(int fd, void* into, size_t room, int flags)
-
-# A status that says "not now" to whoever knows nothing of the field.
-cdef bytes RELEASED = (
-    b"HTTP/1.1 503 Service Unavailable\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 cdef class AttachedConnector(Http1Connector):
@@ -80,6 +78,29 @@ def attach(Reactor reactor, int fd, AttachedConnector connector, bint releases, 
         connection._idle()
 
 
+def open_door(Reactor reactor, int fd, object on_arrived, object on_drain):
+    """Calls `on_arrived()` while `fd` can be read, and `on_drain()` when the reactor drains. The caller keeps it open."""
+    cdef _Door door = _Door.__new__(_Door)
+    door.fd = fd
+    door.on_arrived_ = on_arrived
+    door.on_drain_ = on_drain
+    reactor.add(door, EPOLLIN)
+
+
+cdef class _Door(Source):
+    """By which connections that were dialled come in."""
+    cdef object on_arrived_
+    cdef object on_drain_
+
+    cdef Turn on_events(self, uint32_t events) except *:
+        self.on_arrived_()
+        return TURN_KEPT
+
+    cdef int on_drain(self) except -1:
+        self.on_drain_()
+        return 0
+
+
 cdef class AttachedConnection(Http1Connection):
     """One connection to a front."""
     cdef object on_closed
@@ -99,7 +120,7 @@ cdef class AttachedConnection(Http1Connection):
         if not self.releases or self.more_input or self._has_bytes():
             self.set_timeout(DRAIN_IDLE_MS)
             return 0
-        output_bytes(&self.output, &self.reactor.pool, None, RELEASED, len(RELEASED))
+        output_bytes(&self.output, &self.reactor.pool, None, <bytes>RELEASED, len(RELEASED))
         return self._close_politely()
 
     cdef bint _has_bytes(self) noexcept:

@@ -16,6 +16,11 @@ from drawbar.wire.h1 import Parser, request_head
 PROTOCOL: Final = b"PTTH/1.0"
 RELEASES: Final = b"drawbar-releases"
 """The front's field by which it says that it takes requests back from a worker that leaves."""
+RELEASED: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+)
+"""A worker's last words on an idle connection: whatever was on its way there was not begun. Its status says "not now"
+to whoever knows nothing of the field."""
 HEAD_BYTES: Final = 16_384
 """Of the answer's head; past it: no front."""
 BODY_BYTES: Final = 4_096
