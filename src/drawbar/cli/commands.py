@@ -1,4 +1,4 @@
-"""The commands: `run`, `dev` and `check`.
+"""The commands: `run`, `dev`, `work` and `check`.
 
 A command gathers what the operator said into a configuration and hands it on; it decides nothing else. What a command
 needs beyond that is imported inside it, so that none pays for another.
@@ -14,6 +14,10 @@ from drawbar.cli.mistakes import Debug
 from drawbar.cli.options import HELP_COLUMNS, ConfigCommand, given_options
 from drawbar.cli.program import Program
 from drawbar.cli.serving import Serving, load_settings
+
+
+NOT_WORKING = ("work",)
+"""Sections that mean nothing to a command whose workers dial no front."""
 
 
 def said_by(ctx: click.Context) -> Serving:
@@ -49,14 +53,19 @@ def program() -> None:
     """
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application.")
+@program.command(cls=ConfigCommand, params=parameters(), without=NOT_WORKING, short_help="Serve an application.")
 @click.pass_context
 def run(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET."""
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application that is being written.")
+@program.command(
+    cls=ConfigCommand,
+    params=parameters(),
+    without=NOT_WORKING,
+    short_help="Serve an application that is being written.",
+)
 @click.pass_context
 def dev(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET while it is being written.
@@ -67,7 +76,23 @@ def dev(ctx: click.Context, /, **_: Any) -> Serving:
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Check settings and application without serving.")
+@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application behind a front.")
+@click.pass_context
+def work(ctx: click.Context, /, **_: Any) -> Serving:
+    """Serve the application TARGET to fronts that workers dial (`--from`), wherever they are.
+
+    Opens no port: a worker connects to the front as often as it has slots, and serves the requests that the front sends
+    on these connections.
+    """
+    return said_by(ctx)
+
+
+@program.command(
+    cls=ConfigCommand,
+    params=parameters(),
+    without=NOT_WORKING,
+    short_help="Check settings and application without serving.",
+)
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> int:
     """Check the settings and import the application TARGET without serving.

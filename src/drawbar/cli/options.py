@@ -66,10 +66,16 @@ def describe(setting: Setting) -> str:
 
 
 class ConfigCommand(click.Command):
-    """A command that takes every setting as an option."""
+    """A command that takes every setting as an option, but for those of the sections it does `without`."""
 
-    def __init__(self, name: str | None, params: Sequence[click.Parameter] = (), **kwargs: Any) -> None:
-        options = [SettingOption(setting) for setting in SETTINGS if setting.key not in ARGUMENTS]
+    def __init__(
+        self, name: str | None, params: Sequence[click.Parameter] = (), without: Sequence[str] = (), **kwargs: Any
+    ) -> None:
+        options = [
+            SettingOption(setting)
+            for setting in SETTINGS
+            if setting.key not in ARGUMENTS and setting.section not in without
+        ]
         super().__init__(name, params=[*params, *options], **kwargs)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -83,6 +89,8 @@ class ConfigCommand(click.Command):
             options = [param for param in params if isinstance(param, SettingOption) and param.setting.section == name]
             groups[title] = [option.get_help_record(ctx) for option in options]
         for title, records in groups.items():
+            if not records:
+                continue
             with formatter.section(title):
                 formatter.write_dl(records, col_max=34)
 

@@ -81,26 +81,30 @@ class Attempt:
     def _connect(self) -> Attached | Failure | None:
         self.close()
         address = self._addresses.pop(0)
-        self.socket = socket.socket(address.family, socket.SOCK_STREAM)
-        self.socket.setblocking(False)
-        if address.family != socket.AF_UNIX:
-            _tune(self.socket, self._vanish_timeout_s)
-        error = self.socket.connect_ex(address.where)
+        try:
+            self.socket = socket.socket(address.family, socket.SOCK_STREAM)
+            self.socket.setblocking(False)
+            if address.family != socket.AF_UNIX:
+                _tune(self.socket, self._vanish_timeout_s)
+            error = self.socket.connect_ex(address.where)
+        except OSError as failed:
+            # No such family on this machine, a path that is too long.
+            return self._not_connected(failed)
         if error == 0:
             return self._connected()
         if error not in BUSY or address.family == socket.AF_UNIX:
-            return self._not_connected(error)
+            return self._not_connected(OSError(error, os.strerror(error)))
         self._wait_for(selectors.EVENT_WRITE, self._see_whether_connected)
         return None
 
     def _see_whether_connected(self) -> Attached | Failure | None:
         error = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        return self._not_connected(error) if error else self._connected()
+        return self._not_connected(OSError(error, os.strerror(error))) if error else self._connected()
 
-    def _not_connected(self, error: int) -> Attached | Failure | None:
+    def _not_connected(self, error: OSError) -> Attached | Failure | None:
         if self._addresses:
             return self._connect()
-        raise OSError(error, os.strerror(error))
+        raise error
 
     def _connected(self) -> Attached | Failure | None:
         if self._make_codec is None:

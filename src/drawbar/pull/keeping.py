@@ -132,12 +132,13 @@ class Keeper(Struct):
 
     def _back_off(self, failure: Failure, now: float) -> Line | None:
         self.failures += 1
-        if failure.kind is Kind.REFUSED:
-            wait_s = refused_delay(self.chance)
-        else:
-            wait_s = self.delay_s = next_delay(self.delay_s, self.chance)
-        # Of attempts that fail together the first decides: the others would only make the wait longer.
-        self.not_before = max(self.not_before, now + wait_s) if self.not_before > now else now + wait_s
+        # Of attempts that fail together the first decides: the others say the same once more.
+        if self.not_before <= now:
+            if failure.kind is Kind.REFUSED:
+                wait_s = refused_delay(self.chance)
+            else:
+                wait_s = self.delay_s = next_delay(self.delay_s, self.chance)
+            self.not_before = now + wait_s
         if failure.why == self.told:
             return None
         self.told = failure.why

@@ -77,7 +77,7 @@ class TlsCodec:
         try:
             self._tls.unwrap()
         except (ssl.SSLWantReadError, ssl.SSLError):
-            # The first is the peer's own end that is not here yet, and not waited for. The second: it is broken already.
+            # The peer's own end is not here yet, and not waited for; or all is broken already.
             return
 
     def output(self) -> bytes:

@@ -93,13 +93,17 @@ class Handover(msgspec.Struct, frozen=True):
 
 
 def shared_places(config: Config) -> list[Place]:
-    """Places of sockets that all workers accept from."""
+    """Places of sockets that all workers accept from; none where workers dial fronts."""
+    if config.work.front:
+        return []
     binds = config.server.bind
     return _places(SHARED, (str(bind) for bind in binds if not _is_spread(config, bind)), "--bind")
 
 
 def own_places(config: Config, slot: int) -> list[Place]:
     """Places of sockets the worker of this slot has for itself."""
+    if config.work.front:
+        return []
     spread = (str(bind) for bind in config.server.bind if _is_spread(config, bind))
     own = (text.replace(WORKER_NUMBER, str(slot)) for text in config.listen.worker_bind)
     return _places(slot, spread, "--bind") + _places(slot, own, "--worker-bind")
