@@ -5,6 +5,7 @@ needs beyond that is imported inside it, so that none pays for another.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,7 +15,6 @@ from drawbar.cli.mistakes import Debug
 from drawbar.cli.options import HELP_COLUMNS, ConfigCommand, given_options
 from drawbar.cli.program import Program
 from drawbar.cli.serving import Serving, load_settings
-
 
 NOT_WORKING = ("work",)
 """Sections that mean nothing to a command whose workers dial no front."""
@@ -53,19 +53,19 @@ def program() -> None:
     """
 
 
-@program.command(cls=ConfigCommand, params=parameters(), without=NOT_WORKING, short_help="Serve an application.")
+def command(short_help: str, without: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], click.Command]:
+    """Makes a command that takes settings, but for those of the sections it does `without`."""
+    return program.command(cls=ConfigCommand, params=parameters(), short_help=short_help, without=without)
+
+
+@command("Serve an application.", without=NOT_WORKING)
 @click.pass_context
 def run(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET."""
     return said_by(ctx)
 
 
-@program.command(
-    cls=ConfigCommand,
-    params=parameters(),
-    without=NOT_WORKING,
-    short_help="Serve an application that is being written.",
-)
+@command("Serve an application that is being written.", without=NOT_WORKING)
 @click.pass_context
 def dev(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET while it is being written.
@@ -76,7 +76,7 @@ def dev(ctx: click.Context, /, **_: Any) -> Serving:
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application behind a front.")
+@command("Serve an application behind a front.")
 @click.pass_context
 def work(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET to fronts that workers dial (`--from`), wherever they are.
@@ -87,12 +87,7 @@ def work(ctx: click.Context, /, **_: Any) -> Serving:
     return said_by(ctx)
 
 
-@program.command(
-    cls=ConfigCommand,
-    params=parameters(),
-    without=NOT_WORKING,
-    short_help="Check settings and application without serving.",
-)
+@command("Check settings and application without serving.", without=NOT_WORKING)
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> int:
     """Check the settings and import the application TARGET without serving.

@@ -157,6 +157,5 @@ def _require_token(work: WorkConfig) -> None:
 
 def _unusable(option: str, path: str | None, error: Exception) -> OperatorError:
     why = getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
-    return OperatorError(
-        f"{path} cannot be used: {why}", where=option, right="it must be readable by the workers' user"
-    )
+    right = "name a file that the workers' user can read"
+    return OperatorError(f"{path} cannot be used: {why}", where=option, right=right)
