@@ -1,4 +1,4 @@
-"""How many connections are dialled and when: decisions over plain data, with the clock and the lot in the test's hand."""
+"""How many connections are dialled and when: decisions over plain data, with clock and lot in the test's hand."""
 
 import math
 import random
