@@ -59,7 +59,7 @@ def for_command(command: str, loaded: Loaded) -> Loaded:
     if command != WORK:
         return msgspec.structs.replace(loaded, config=msgspec.structs.replace(config, work=WorkConfig()))
     if not config.work.front:
-        right = f"write {WORK} TARGET --from URL --app NAME, or set work.front and work.app in drawbar.toml"
+        right = f"write {WORK} TARGET --from URL, or set work.front in drawbar.toml"
         raise OperatorError("no front to take requests from", right=right)
     if config.process.inetd:
         raise OperatorError(f"{WORK} dials its connections, and inetd passes one", where="process.inetd")

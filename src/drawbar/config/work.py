@@ -36,9 +36,9 @@ class WorkConfig(Section, frozen=True, kw_only=True):
         Hint(option="from"),
     ] = ()
     app: Annotated[
-        Annotated[str, NAME] | None,
-        Meta(description="Name of the app, as the front knows it."),
-    ] = None
+        Annotated[str, NAME],
+        Meta(description="Name of the application, as the front knows it; `app` is that of a front with only one."),
+    ] = "app"
     label: Annotated[
         Annotated[str, NAME] | None,
         Meta(description="What tells these workers from others of the same app, such as a version."),
@@ -88,9 +88,7 @@ class WorkConfig(Section, frozen=True, kw_only=True):
     ] = 30.0
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Who works must be told for whom."""
-        if self.front and self.app is None:
-            yield Conflict(("front", "app"), "the front has requests for apps; write --app NAME")
+        """A front is dialled as often as there are slots, and a key is one to a certificate."""
         for front in sorted({str(front) for front in self.front if self.front.count(front) > 1}):
             yield Conflict(("front",), f"{front} is listed twice; --slots says how many connections it gets")
         if self.key_file is not None and self.cert_file is None:

@@ -57,7 +57,7 @@ class Attaching:
     def _make_dialer(self, work: WorkConfig, front: FrontUrl, tls: ssl.SSLContext | None) -> Dialer:
         errand = Errand(
             front,
-            work.app or "",
+            work.app,
             work.label,
             token_file=work.token_file,
             agent=f"drawbar/{__version__}",
