@@ -144,7 +144,7 @@ def test_a_variable_that_is_nearly_a_setting_is_a_warning() -> None:
 def test_usage_mistakes() -> None:
     assert "Did you mean one of: '--access-log', '--backlog'?" in refusal("check", "--backlg", "x")
     assert refusal("check", "a", "b").endswith("; see drawbar check --help")
-    assert refusal("serve").startswith("No such command 'serve'")
+    assert refusal("serv").startswith("No such command 'serv'")
 
 
 @pytest.mark.parametrize(

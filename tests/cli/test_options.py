@@ -54,7 +54,7 @@ def test_a_description_says_what_else_to_know() -> None:
     assert "Takes one of forwarded, x-forwarded-for," in describe(BY_KEY["proxy.headers"])
 
 
-@pytest.mark.parametrize("command", ["run", "dev", "check", "serve"])
+@pytest.mark.parametrize("command", ["run", "dev", "check", "serve", "work"])
 def test_help_shows_every_option_in_its_section_within_its_columns(command: str) -> None:
     result = CliRunner().invoke(program, [command, "--help"], terminal_width=None, env={"COLUMNS": "200"})
     assert result.exit_code == 0

@@ -84,7 +84,7 @@ def test_tables_come_from_the_file(directory: Path) -> None:
         ("apps = 1", "drawbar.toml: apps: is not a table; write [apps] above its keys"),
         ("[apps]\nblog = 1", "drawbar.toml: apps.blog: is not a table; write [apps.blog] above its keys"),
         ("[apps.blog]\nhots = []", "drawbar.toml: apps.blog.hots: no such key; did you mean host? [apps.blog] takes"),
-        ('[apps."a b"]\n', "drawbar.toml: apps.a b: 'a b' is no name of an application; write"),
+        ('[apps."a b"]\n', "drawbar.toml: apps.a b: 'a b' is not a name; write"),
         (
             "[apps.blog]\nqueue_length = 0",
             "drawbar.toml: apps.blog.queue_length: 0 is out of range; write a value from 1",

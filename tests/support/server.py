@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Generous: a build that traces every line is many times slower, and a deadline is not what these tests are about.
 PATIENCE_S = 60.0
 
-STARTED = re.compile(r"serving (?P<name>\S+)(?: \((?P<interface>\w+)\))? on (?P<listeners>.+)")
+STARTED = re.compile(r"serving (?P<name>\S+)(?: \((?P<interface>\w+)\))? (?:on|for) (?P<listeners>.+)")
 TCP = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]]+\]|[^:/\s,]+):(?P<port>\d+)")
 
 
@@ -116,6 +116,9 @@ class Server:
         """Returns once the start-up line is there; what it says is then known."""
         started = self.log.wait_for(STARTED)
         self.interface = started["interface"] or ""
+        if " for " in started[0]:
+            # Of a front, which is nobody's to connect to as if it were the server.
+            return
         found = list(TCP.finditer(started["listeners"]))
         self.ports = [int(listener["port"]) for listener in found]
         if found:

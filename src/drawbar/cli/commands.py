@@ -1,10 +1,11 @@
-"""The commands: `run`, `dev`, `serve` and `check`.
+"""The commands: `run`, `dev`, `serve`, `work` and `check`.
 
 A command gathers what the operator said into a configuration and hands it on; it decides nothing else. What a command
 needs beyond that is imported inside it, so that none pays for another.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -31,16 +32,6 @@ def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> Non
         ctx.exit()
 
 
-def config_option() -> click.Option:
-    """What each command takes besides the settings."""
-    return click.Option(["--config"], metavar="PATH", help="TOML file to read.  [default: drawbar.toml if it exists]")
-
-
-def parameters() -> list[click.Parameter]:
-    """What each command takes that has an application to load."""
-    return [click.Argument(["target"], required=False), config_option()]
-
-
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_COLUMNS})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
@@ -53,14 +44,21 @@ def program() -> None:
     """
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application.")
+def command(short_help: str, *, target: bool = True) -> Callable[[Callable[..., Any]], click.Command]:
+    """Makes a command that takes settings, and the application they are for unless it has none."""
+    config = click.Option(["--config"], metavar="PATH", help="TOML file to read.  [default: drawbar.toml if it exists]")
+    params = [*([click.Argument(["target"], required=False)] if target else []), config]
+    return program.command(cls=ConfigCommand, params=params, short_help=short_help)
+
+
+@command("Serve an application.")
 @click.pass_context
 def run(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET."""
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application that is being written.")
+@command("Serve an application that is being written.")
 @click.pass_context
 def dev(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET while it is being written.
@@ -71,7 +69,7 @@ def dev(ctx: click.Context, /, **_: Any) -> Serving:
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=[config_option()], short_help="Serve what workers elsewhere answer.")
+@command("Serve what workers elsewhere answer.", target=False)
 @click.pass_context
 def serve(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve a site without an application: requests wait in a queue until a worker pulls them.
@@ -81,7 +79,18 @@ def serve(ctx: click.Context, /, **_: Any) -> Serving:
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Check settings and application without serving.")
+@command("Serve an application behind a front.")
+@click.pass_context
+def work(ctx: click.Context, /, **_: Any) -> Serving:
+    """Serve the application TARGET to fronts that workers dial (`--from`), wherever they are.
+
+    Opens no port: a worker connects to the front as often as it has slots, and serves the requests that the front sends
+    on these connections.
+    """
+    return said_by(ctx)
+
+
+@command("Check settings and application without serving.")
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> int:
     """Check the settings and import the application TARGET without serving.

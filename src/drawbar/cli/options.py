@@ -90,6 +90,8 @@ class ConfigCommand(click.Command):
             options = [param for param in params if isinstance(param, SettingOption) and param.setting.section == name]
             groups[title] = [option.get_help_record(ctx) for option in options]
         for title, records in groups.items():
+            if not records:
+                continue
             with formatter.section(title):
                 formatter.write_dl(records, col_max=34)
 

@@ -10,8 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from drawbar.cli.mistakes import Debug, complain, exit_code
-from drawbar.config import OperatorError
-from drawbar.config.sources import Loaded, load
+from drawbar.config import OperatorError, WorkConfig
+from drawbar.config.api import ApiConfig
+from drawbar.config.binds import is_loopback
+from drawbar.config.sources import Loaded, Origin, load
+
+WORK: Final = "drawbar work"
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "drawbar dev": {
@@ -55,6 +59,34 @@ def load_settings(said: Serving, debug: Debug) -> Loaded:
     if not loaded.config.app.target and said.command != FRONT:
         right = f"write {said.command} module:app, or set app.target in drawbar.toml"
         raise OperatorError("no application to serve", right=right)
+    return for_command(said.command, loaded)
+
+
+def for_command(command: str, loaded: Loaded) -> Loaded:
+    """The configuration as this command takes it: only `serve` has an API, only `work`
+    dials fronts, and it listens nowhere.
+
+    Raises OperatorError when there is no front to work for.
+    """
+    config = loaded.config
+    if command != FRONT:
+        config = msgspec.structs.replace(config, api=ApiConfig())
+    if command != WORK:
+        config = msgspec.structs.replace(config, work=WorkConfig())
+    loaded = msgspec.structs.replace(loaded, config=config)
+    if command != WORK:
+        return loaded
+    if not config.work.front:
+        right = f"write {WORK} TARGET --from URL, or set work.front in drawbar.toml"
+        raise OperatorError("no front to take requests from", right=right)
+    if config.process.inetd:
+        raise OperatorError(f"{WORK} dials its connections, and inetd passes one", where="process.inetd")
+    for item in loaded.effective:
+        if item.setting.key in ("server.bind", "listen.worker_bind") and item.origin is Origin.OPTION:
+            complain(f"{item} is not used: {WORK} listens nowhere", "warning")
+    for front in config.work.front:
+        if config.work.token_file is not None and front.scheme == "http" and not is_loopback(front.host):
+            complain(f"the token goes to {front} in plain text; use https where others may listen", "warning")
     return loaded
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from drawbar.config.binds import Bind, BindAddress, TcpBind, UnixBind
+from drawbar.config.binds import Bind, BindAddress, TcpBind, UnixBind, is_loopback
 from drawbar.config.kinds import Hint, Path, Seconds, Size
 from drawbar.config.limits import GIB, KIB, MIB
 from drawbar.config.section import OF_FRONTS, Conflict, Section
@@ -73,8 +73,4 @@ def is_of_this_machine(bind: Bind) -> bool:
     """Nobody on another machine gets there. What a descriptor leads to is known only when it is open."""
     if isinstance(bind, UnixBind):
         return True
-    if not isinstance(bind, TcpBind):
-        return False
-    # A name that begins like a number may be anybody's: 127.0.0.1.example.org.
-    is_literal = set(bind.host) <= set("0123456789.")
-    return bind.host in ("localhost", "::1") or (is_literal and bind.host.startswith("127."))
+    return isinstance(bind, TcpBind) and is_loopback(bind.host)

@@ -8,11 +8,10 @@ from msgspec import Meta
 
 from drawbar.config.kinds import Hint, Kind, Seconds, Size, parse_text
 from drawbar.config.limits import GIB, MIB
+from drawbar.config.names import parse_name
 from drawbar.config.queue import HOUR, MOST_WAITING, QueueConfig
 from drawbar.config.section import OF_FRONTS, Conflict, Section
 
-NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-LONGEST_NAME = 64
 MOST_PRIORITY = 3
 FORM = "write NAME=HOST/PREFIX, such as blog=blog.example.org/, shop=/shop or site="
 
@@ -38,13 +37,6 @@ class Preference(msgspec.Struct, frozen=True):
         return f"{self.prefix}={self.priority}"
 
 
-def check_name(text: str) -> str:
-    """A name as it stands in URLs, logs and `drawbar ctl`."""
-    if not text or len(text) > LONGEST_NAME or not set(text) <= NAME_CHARACTERS:
-        raise ValueError(f"{text!r} is no name of an application; write up to {LONGEST_NAME} letters, digits, - _ .")
-    return text
-
-
 def parse_host(raw: object) -> str:
     """A host name without port; `*.` before it takes all names below it, nothing at all takes every name."""
     host = parse_text(raw).strip().lower().rstrip(".")
@@ -67,7 +59,7 @@ def parse_mount(raw: object) -> Mount:
     name, _, place = parse_text(raw).partition("=")
     host, slash, prefix = place.partition("/")
     try:
-        return Mount(check_name(name.strip()), parse_host(host), parse_prefix(slash + prefix))
+        return Mount(parse_name(name), parse_host(host), parse_prefix(slash + prefix))
     except ValueError as error:
         raise ValueError(f"{error}; {FORM}") from None
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from drawbar.config.apps import AppTable, check_name
+from drawbar.config.apps import AppTable
 from drawbar.config.binds import BIND
 from drawbar.config.errors import OperatorError, nearest
+from drawbar.config.names import parse_name
 from drawbar.config.passed import Passed, left_over, passed_sockets, with_numbers
 from drawbar.config.section import Section
 from drawbar.config.settings import APPS, SETTINGS, Setting, sections, settings_of_app
@@ -218,7 +219,7 @@ def walk_app(name: str, content: object, path: str) -> Iterator[Given]:
     """The settings in a file's data about one application."""
     section = f"{APPS}.{name}"
     try:
-        check_name(name)
+        parse_name(name)
     except ValueError as error:
         raise OperatorError(str(error), where=f"{path}: {section}") from error
     known = {setting.field: setting for setting in settings_of_app(name)}

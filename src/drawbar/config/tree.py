@@ -24,6 +24,7 @@ from drawbar.config.section import Conflict
 from drawbar.config.server import ServerConfig
 from drawbar.config.timeouts import TimeoutsConfig
 from drawbar.config.websocket import WebsocketConfig
+from drawbar.config.work import WorkConfig
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     websocket: WebsocketConfig = WebsocketConfig()
     control: ControlConfig = ControlConfig()
     process: ProcessConfig = ProcessConfig()
+    work: WorkConfig = WorkConfig()
     hooks: HooksConfig = HooksConfig()
     front: FrontConfig = FrontConfig()
     api: ApiConfig = ApiConfig()

@@ -54,14 +54,16 @@ def settle_places(config: Config) -> Config:
     Raises OperatorError.
     """
     home()
-    log, server = config.log, config.server
+    log, server, work = config.log, config.server, config.work
     if log.error not in (OFF, STANDARD):
         log = msgspec.structs.replace(log, error=os.path.abspath(log.error))
     if log.access not in (OFF, STANDARD):
         log = msgspec.structs.replace(log, access=_writable_file(log.access))
     if server.temp_dir is not None:
         server = msgspec.structs.replace(server, temp_dir=_writable_directory(server.temp_dir))
-    config = msgspec.structs.replace(config, log=log, server=server)
+    paths = {name: getattr(work, name) for name in ("token_file", "ca_file", "cert_file", "key_file")}
+    work = msgspec.structs.replace(work, **{name: os.path.abspath(path) for name, path in paths.items() if path})
+    config = msgspec.structs.replace(config, log=log, server=server, work=work)
     require_inside(config)
     hand_over_logs(config)
     return config

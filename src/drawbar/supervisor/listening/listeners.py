@@ -104,13 +104,17 @@ class Handover(msgspec.Struct, frozen=True):
 
 
 def shared_places(config: Config) -> list[Place]:
-    """Places of sockets that all workers accept from."""
+    """Places of sockets that all workers accept from; none where workers dial fronts."""
+    if config.work.front:
+        return []
     binds = (str(bind) for bind in config.server.bind if not _is_spread(config, bind))
     return _places(SHARED, binds, "--bind") + _places(SHARED, map(str, config.api.bind), API)
 
 
 def own_places(config: Config, slot: int) -> list[Place]:
     """Places of sockets the worker of this slot has for itself."""
+    if config.work.front:
+        return []
     spread = (str(bind) for bind in config.server.bind if _is_spread(config, bind))
     own = (text.replace(WORKER_NUMBER, str(slot)) for text in config.listen.worker_bind)
     return _places(slot, spread, "--bind") + _places(slot, own, "--worker-bind")

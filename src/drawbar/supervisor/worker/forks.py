@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from drawbar.net.reactor import Reactor
@@ -25,6 +25,7 @@ class _Held(NamedTuple):
 
     reactor: Reactor
     listeners: Sequence[socket.socket]
+    abandon: Callable[[], object]
 
 
 _held: _Held | None = None
@@ -36,10 +37,15 @@ _masks: dict[int, set[int]] = {}
 """Signals blocked before, by the thread that forks."""
 
 
-def disown_in_children(reactor: Reactor, listeners: Sequence[socket.socket]) -> None:
-    """From now on every child this process forks begins by letting go of what is its worker's."""
+def disown_in_children(
+    reactor: Reactor, listeners: Sequence[socket.socket], abandon: Callable[[], object] = lambda: None
+) -> None:
+    """From now on every child this process forks begins by letting go of what is its worker's.
+
+    abandon: lets go of more, in the child.
+    """
     global _held, _asked
-    _held = _Held(reactor, listeners)
+    _held = _Held(reactor, listeners, abandon)
     if not _asked:
         os.register_at_fork(before=_hold_signals, after_in_parent=_release_signals, after_in_child=_let_go)
         _asked = True
@@ -84,4 +90,5 @@ def _let_go() -> None:
         _held.reactor.abandon()
         for listener in _held.listeners:
             listener.close()
+        _held.abandon()
     _release_signals()

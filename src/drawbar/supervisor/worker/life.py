@@ -155,7 +155,13 @@ def make_site(
     if enough.limit:
         on_finished.append(enough.note)
     policy = make_policy(config, log, access_log, on_finished)
-    return Site(config, loaded, listeners, policy, log, access_log, out_of_band=out_of_band)
+    attaching = None
+    if config.work.front:
+        from drawbar.supervisor.worker.attaching import Attaching
+
+        most = concurrency.calls_at_once(config.app, concurrency.model_of(config.app, loaded.interface))
+        attaching = Attaching(config.work, most, lambda level, text: log.write(level, f"worker {me.slot}: {text}"))
+    return Site(config, loaded, listeners, policy, log, access_log, out_of_band=out_of_band, attaching=attaching)
 
 
 def serve(site: Site, ready: Callable[[], None]) -> int:

@@ -13,7 +13,7 @@ from drawbar.gateways.lifespan import Lifespan
 from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.supervisor.worker.forks import disown_in_children
 from drawbar.supervisor.worker.request_timeout import watch_requests
-from drawbar.supervisor.worker.site import REOPEN_SIGNAL, Site
+from drawbar.supervisor.worker.site import REOPEN_SIGNAL, ServerName, Site
 
 # Between two looks at the connections' deadlines while there are connections.
 TICK_SECONDS = 0.1
@@ -71,7 +71,7 @@ class _Server:
         loop = asyncio.get_running_loop()
         state: dict[str, object] = {}
         lifespan = Lifespan(self.site.app.app, self.site.config.app.lifespan, state, self.site.log)
-        disown_in_children(self.reactor, self.site.listeners)
+        disown_in_children(self.reactor, self.site.listeners, self.site.abandon)
         for number in self.site.signals:
             loop.add_signal_handler(number, self._on_signal, number)
         # The files were opened when loading the application began; a signal since then told nobody.
@@ -110,7 +110,7 @@ class _Server:
         if sentinel is not None:
             sentinel.stop()
         loop.remove_reader(self.reactor.epoll_fd)
-        self.reactor.close()
+        self.site.close(self.reactor)
 
     def _listen(self, loop: asyncio.AbstractEventLoop, executor: TasksExecutor, state: dict[str, object]) -> None:
         reactor, site = self.reactor, self.site
@@ -122,8 +122,9 @@ class _Server:
             ping_timeout=settings.ping_timeout,
             compression=settings.compression,
         )
-        for listener in site.listeners:
-            handler = AsgiHandler(
+
+        def make_handler(server: ServerName) -> AsgiHandler:
+            return AsgiHandler(
                 site.app.app,
                 executor,
                 loop,
@@ -132,7 +133,8 @@ class _Server:
                 websocket=websocket.run,
                 error_page=site.error_page(),
             )
-            site.attend(reactor, listener, handler)
+
+        site.attend_all(reactor, make_handler)
         reactor.set_on_defer(lambda: loop.call_soon(reactor.run_deferred))
         reactor.set_on_empty(self._on_empty)
         loop.add_reader(reactor.epoll_fd, reactor.drain_ready)

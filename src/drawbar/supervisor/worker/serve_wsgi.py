@@ -20,7 +20,7 @@ from drawbar.net.reactor import Reactor
 from drawbar.supervisor.worker.concurrency import calls_at_once, model_of, thread_range
 from drawbar.supervisor.worker.forks import disown_in_children
 from drawbar.supervisor.worker.request_timeout import watch_requests
-from drawbar.supervisor.worker.site import Site, server_name
+from drawbar.supervisor.worker.site import ServerName, Site
 
 
 class Calls(NamedTuple):
@@ -74,13 +74,14 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     calls = make_calls(site, reactor, (heard, told, site.report_fd))
     ignore_signals = _obey_signals(site, reactor, heard, told)
-    disown_in_children(reactor, site.listeners)
-    for listener in site.listeners:
-        handler = WsgiHandler(
+    disown_in_children(reactor, site.listeners, site.abandon)
+
+    def make_handler(server: ServerName) -> WsgiHandler:
+        return WsgiHandler(
             site.app.app,
             calls.executor,
             root_path=config.app.root_path,
-            server=server_name(listener),
+            server=server,
             multithread=calls.multithread,
             multiprocess=calls.apart or site.shared_listeners,
             run_once=calls.apart,
@@ -88,7 +89,8 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
             buffers=calls.apart,
             error_page=site.error_page(),
         )
-        site.attend(reactor, listener, handler)
+
+    site.attend_all(reactor, make_handler)
     if site.out_of_band is not None:
         site.out_of_band.attach(reactor, calls.is_busy)
     if site.stacks is not None:
@@ -99,7 +101,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     calls.run()
     if sentinel is not None:
         sentinel.stop()
-    reactor.close()
+    site.close(reactor)
     ignore_signals()
     return 0
 

@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drawbar.exchange.access_log import AccessLog
     from drawbar.net.scoreboard import Cell
+    from drawbar.supervisor.worker.attaching import Attaching
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 REOPEN_SIGNAL = signal.SIGUSR1
@@ -42,6 +43,15 @@ WORKER_SIGNALS = (*STOP_SIGNALS, REOPEN_SIGNAL, PAUSE_SIGNAL, RESUME_SIGNAL)
 """Those every worker obeys."""
 
 ServerName = tuple[str, int | None]
+
+FIELDS_OF_A_FRONT = (
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+)
+"""What a front says of the client, each time anew: it passes none of these on as a client wrote them."""
 
 
 class Site(NamedTuple):
@@ -62,6 +72,8 @@ class Site(NamedTuple):
     """What answers those who ask where the worker is; None in a process that nobody can ask."""
     report_fd: int = -1
     """Where the master hears what must be said without the interpreter's lock."""
+    attaching: Attaching | None = None
+    """The worker's connections to fronts, where it has no listeners."""
 
     @property
     def signals(self) -> tuple[signal.Signals, ...]:
@@ -80,13 +92,40 @@ class Site(NamedTuple):
         if REOPEN_SIGNAL in numbers:
             self.reopen_logs()
         if PAUSE_SIGNAL in numbers:
-            reactor.pause()
+            self.pause(reactor, paused=True)
         if RESUME_SIGNAL in numbers:
-            reactor.resume()
+            self.pause(reactor, paused=False)
         stop = any(number in numbers for number in STOP_SIGNALS)
         if self.promotion is None:
             return stop
         return self.promotion.hear(promote=PROMOTE_SIGNAL in numbers, stop=stop)
+
+    def pause(self, reactor: Reactor, *, paused: bool) -> None:
+        """Takes no more requests from new connections, or takes them again."""
+        if paused:
+            reactor.pause()
+        else:
+            reactor.resume()
+        if self.attaching is not None:
+            self.attaching.pause(paused=paused)
+
+    def attend_all(self, reactor: Reactor, make_handler: Callable[[ServerName], Handler]) -> None:
+        """Serves all there is to serve. make_handler: of the name by which the app is told where it is."""
+        for listener in self.listeners:
+            self.attend(reactor, listener, make_handler(server_name(listener)))
+        if self.attaching is not None:
+            self.attaching.begin(reactor, self.policy, make_handler)
+
+    def abandon(self) -> None:
+        """In a child that the application forked: lets go of what neither listens nor is the reactor's."""
+        if self.attaching is not None:
+            self.attaching.abandon()
+
+    def close(self, reactor: Reactor) -> None:
+        """Ends all connections."""
+        reactor.close()
+        if self.attaching is not None:
+            self.attaching.close()
 
     @property
     def shared_listeners(self) -> bool:
@@ -174,8 +213,7 @@ def make_policy(
         output_high_bytes=limits.output_high_bytes,
         output_low_bytes=limits.output_low_bytes,
         response_spill_bytes=limits.response_spill_bytes,
-        # A keep-alive of no seconds is one request a connection.
-        keepalive_requests=limits.keepalive_requests if timeouts.keepalive else 1,
+        keepalive_requests=keepalive_requests(config),
         head_timeout=timeouts.head,
         keepalive_timeout=timeouts.keepalive,
         body_timeout=timeouts.body,
@@ -207,9 +245,18 @@ def in_turn(functions: Sequence[Callable[[Any], object]]) -> Callable[[Any], obj
 def make_proxies(config: Config) -> Proxies | None:
     """Whose forwarding fields are believed; None when nobody's are."""
     trusted = config.proxy.trusted
-    if not trusted:
+    if not trusted and not config.work.front:
         return None
-    return Proxies(lambda address: any(network.contains(address) for network in trusted), config.proxy.headers)
+    fields = FIELDS_OF_A_FRONT if config.work.front else config.proxy.headers
+    return Proxies(lambda address: any(network.contains(address) for network in trusted), fields)
+
+
+def keepalive_requests(config: Config) -> int:
+    """Requests of one connection; 0 is no limit. A keep-alive of no seconds is one request a connection."""
+    if config.work.front:
+        # The front's connections are the worker's own.
+        return 0
+    return config.limits.keepalive_requests if config.timeouts.keepalive else 1
 
 
 def server_name(listener: socket.socket) -> ServerName:
