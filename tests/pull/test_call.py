@@ -108,8 +108,8 @@ def test_a_slow_reader_is_waited_for(doors: Doors) -> None:
     drained: list[str] = []
     client = door.connect(receive_buffer=65_536)
     client.send(message("GET /"))
-    calls[0].begin(200, [(b"Content-Length", b"4000000")])
-    calls[0].write(b"x" * 4_000_000)
+    calls[0].begin(200, [(b"Content-Length", b"8000000")])
+    calls[0].write(b"x" * 8_000_000)
     assert calls[0].waiting > 1_000_000
     calls[0].await_drained(lambda: drained.append("drained"))
     assert drained == []
