@@ -103,7 +103,9 @@ def parse(text: str, origin: str) -> Tokens:
         except ValueError as error:
             raise ValueError(f"{origin}, line {number}: {error}") from None
     if not grants:
-        raise ValueError(f"{origin}: there is no token in it; write one a line, such as what `openssl rand -hex 32` says")
+        raise ValueError(
+            f"{origin}: there is no token in it; write one a line, such as what `openssl rand -hex 32` says"
+        )
     if len(grants) > MOST_TOKENS:
         raise ValueError(f"{origin}: {len(grants)} tokens are too many; at most {MOST_TOKENS} can be told apart")
     return Tokens(grants.items())
