@@ -1,6 +1,7 @@
 """An exchange served by a function: at once, later, streamed either way, and what happens when either side fails."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -159,6 +160,21 @@ def test_a_body_that_comes_in_pieces_past_its_limit_is_refused(doors: Doors) -> 
     assert client.response("POST").status == 413
 
 
+def test_who_collects_may_hear_of_a_body_that_is_too_long(doors: Doors) -> None:
+    told: list[BodyError] = []
+
+    def serve(call: Call) -> None:
+        call.collect(10, lambda body: None, lambda error: (told.append(error), call.respond(422, [])))
+
+    door = serving(doors, serve)
+    for data in (message("POST /", body=b"x" * 11), message("POST /", "Transfer-Encoding: chunked") + b"b\r\n"):
+        client = door.connect()
+        client.send(data)
+        client.send(b"01234567890\r\n0\r\n\r\n" if b"chunked" in data else b"")
+        assert client.response("POST").status == 422
+    assert [error.status for error in told] == [413, 413]
+
+
 def test_a_body_is_streamed(doors: Doors) -> None:
     door, calls = kept(doors)
     got: list[tuple[bytes, bool]] = []
@@ -203,10 +219,8 @@ def test_a_paused_body_makes_its_sender_wait(doors: Doors) -> None:
         calls[0].resume_body()
         doors.settle()
         if sent < size:
-            try:
+            with suppress(BlockingIOError):
                 sent += client.socket.send(view[: min(len(view), size - sent)])
-            except BlockingIOError:
-                pass
     calls[0].respond(204, [])
     assert client.response("POST").status == 204
 

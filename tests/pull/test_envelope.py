@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -235,8 +236,7 @@ def test_base64_is_read_as_it_is_written(body: bytes, width: int) -> None:
 )
 def test_nothing_but_invalid_is_raised(value: Any) -> None:
     for name in ("code", "headers", "body"):
-        try:
+        with suppress(Invalid):
             v1(**{name: value})
+        with suppress(Invalid):
             decode_v2(json.dumps({"code": 200, name: value}).encode())
-        except Invalid as error:
-            assert str(error)

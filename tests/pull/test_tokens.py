@@ -70,7 +70,7 @@ def test_anything_else_is_refused_with_a_challenge(authorization: str | None) ->
     ],
 )
 def test_a_line_that_is_wrong_is_named_without_its_token(line: str, why: str) -> None:
-    with pytest.raises(ValueError, match="api.tokens, line") as caught:
+    with pytest.raises(ValueError, match=r"api\.tokens, line") as caught:
         parse(line, "api.tokens")
     assert why in str(caught.value)
     assert ONE not in str(caught.value)

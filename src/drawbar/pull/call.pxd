@@ -26,7 +26,7 @@ cdef class Call(Job):
     cdef int _open(self) except -1
     cdef int _feed(self) except -1
     cdef int _take_pieces(self) except -1
-    cdef int _break_body(self) except -1
+    cdef int _break_body(self, object error) except -1
     cdef int _guarded(self, object function, tuple arguments) except -1
     cdef int _failed(self, object error) except -1
     cdef int _fail(self, int status, str why) except -1

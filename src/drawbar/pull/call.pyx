@@ -17,7 +17,7 @@ from drawbar.net.timers cimport TICK_MS, wheel_remove, wheel_set
 
 import os
 
-from drawbar.exchange.errors import AppError, ClientDisconnected
+from drawbar.exchange.errors import AppError, BodyError, ClientDisconnected
 
 
 cdef inline str _latin1(const char* data, size_t size):
@@ -61,7 +61,7 @@ cdef class _Whole:
     def __call__(self, bytes piece, bint last):
         self.left -= len(piece)
         if self.left < 0:
-            self.call._fail(413, _too_long(self.call))
+            self.call._break_body(_too_long(self.call))
             return
         if piece:
             self.pieces.append(piece)
@@ -69,8 +69,8 @@ cdef class _Whole:
             self.then(b"".join(self.pieces))
 
 
-cdef str _too_long(Call call):
-    return f"the body of this request is longer than {call.path} takes"
+cdef object _too_long(Call call):
+    return BodyError(413, f"the body of this request is longer than {call.path} takes")
 
 
 cdef class Call(Job):
@@ -112,16 +112,17 @@ cdef class Call(Job):
         self.on_broken = on_broken
         self._feed()
 
-    def collect(self, int64_t most, object then):
-        """Calls then(body) once it is whole. A body longer than `most` bytes is refused with 413."""
+    def collect(self, int64_t most, object then, object on_broken=None):
+        """Calls then(body) once it is whole. One that never will be, or of more than `most` bytes (413): on_broken()."""
         cdef Exchange exchange = self.exchange
         cdef BodyStore body = exchange.body
         cdef _Whole whole
+        self.on_broken = on_broken
         if body is None:
             then(b"")
         elif body.received > most or exchange.head is not NULL and exchange.head.content_length > most:
-            self._fail(413, _too_long(self))
-        elif body.complete and body.error is None:
+            self._break_body(_too_long(self))
+        elif body.complete:
             # The common case: it came with the head.
             then(body.take(body.pending()))
         else:
@@ -130,7 +131,7 @@ cdef class Call(Job):
             whole.then = then
             whole.pieces = []
             whole.left = most
-            self.receive(whole)
+            self.receive(whole, on_broken)
 
     def pause_body(self):
         """No more pieces until resume_body(): what comes stays in the kernel, and the client waits."""
@@ -158,7 +159,7 @@ cdef class Call(Job):
             return 0
         body = self.exchange.body
         if body.error is not None:
-            return self._break_body()
+            return self._break_body(body.error)
         return self.exchange.resume_body()
 
     cdef int _take_pieces(self) except -1:
@@ -173,12 +174,11 @@ cdef class Call(Job):
                 return 0
             function = self.on_body
             if last:
-                self.on_body = self.on_broken = None
+                self.on_body = None
             self._guarded(function, (piece, last))
         return 0
 
-    cdef int _break_body(self) except -1:
-        cdef object error = self.exchange.body.error
+    cdef int _break_body(self, object error) except -1:
         cdef object function = self.on_broken
         self.on_body = self.on_broken = None
         if function is None:

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from drawbar.pull.problem import Problem
 
 SHORTEST_TOKEN: Final = 16
-"""Characters. With 64 different ones that is 96 bits; anything shorter invites guessing, and is refused at the start."""
+"""Characters: 96 bits with 64 different ones. Anything shorter invites guessing, and is refused at the start."""
 LONGEST_TOKEN: Final = 512
 """Characters. What is longer is refused at the start, and unknown in a request."""
 MOST_TOKENS: Final = 1_000
