@@ -21,11 +21,15 @@ class Doors(Stepped):
 
     def open(self, handler: Handler, **policy: Any) -> "Door":
         """Listens for `handler` on a port of its own."""
+        return self.open_with(handler, Policy(**policy))
+
+    def open_with(self, handler: Handler, policy: Policy) -> "Door":
+        """The same with a policy that is made already."""
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         self._sockets.append(listener)
         address = listener.getsockname()
-        listen(self.reactor, listener, Http1Connector(Policy(**policy), handler, "http", address), exclusive=False)
+        listen(self.reactor, listener, Http1Connector(policy, handler, "http", address), exclusive=False)
         return Door(self, listener)
 
     def close(self) -> None:

@@ -273,5 +273,3 @@ def _not_joined(joined: Joined, label: str) -> Problem:
             "retired", f"the label {label!r} is retired: it gets no more requests", "a worker with the present label"
         )
     return Problem("too-many-polls", "this app has workers of too many labels", "one label for each version of the app")
-
-

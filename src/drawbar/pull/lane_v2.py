@@ -24,6 +24,7 @@ from drawbar.pull.envelope import Invalid, Request, decode_v2, environment_of_li
 from drawbar.pull.front import Delivery
 from drawbar.pull.problem import Problem
 from drawbar.pull.tell import guarded
+from drawbar.pull.tokens import EVERYTHING
 from drawbar.wire.events import Data, End, Event, Refused, Response, Tunnel
 from drawbar.wire.h1 import Parser
 
@@ -63,11 +64,11 @@ class LaneV2:
         entry.queue.renew(entry, now_ms)
         call.respond(200, _lease_fields(entry, lease_id, now_ms), _lease(entry, lease_id, now_ms))
 
-    def release(self, call: Call, lease_id: str, entry: Entry) -> None:
-        """POST release."""
-        if lease_id in self._answering:
+    def release(self, call: Call, lease_id: str, entry: Entry, unrun: bool) -> None:
+        """POST release. unrun: the worker says that it has not begun."""
+        if lease_id in self._answering or entry.begun:
             raise _being_answered()
-        queued = self._desk.front.release(_delivery(entry))
+        queued = self._desk.front.release(_delivery(entry), unrun)
         call.respond(200, [JSON, NO_STORE], encode({"id": lease_id, "queued": queued}) + b"\n")
 
     def take(self, call: Call, lease_id: str, entry: Entry) -> None:
@@ -82,9 +83,7 @@ class LaneV2:
         elif media.strip() == "application/json":
             self._answering.add(lease_id)
             whole = _Whole(self, call, lease_id, entry)
-            call.collect(
-                self._desk.limits.body_bytes, guarded(call, whole.on_body), guarded(call, whole.on_broken)
-            )
+            call.collect(self._desk.limits.body_bytes, guarded(call, whole.on_body), guarded(call, whole.on_broken))
         else:
             raise Problem("media-type", f"a response cannot be read from {media.strip() or 'no media type'}", WRITE_ONE)
 
@@ -229,12 +228,11 @@ class _Taking:
     def ended(self) -> Problem:
         """Nobody waits for it any more: why."""
         self.over()
-        if self.lane._desk.leases.find(self.lease_id) is None:
-            return Problem("client-gone", "the client of this request left while its response was being received")
         try:
-            self.lane._desk.leased(self.lease_id, EVERY)
+            self.lane._desk.leased(self.lease_id, EVERYTHING)
         except Problem as problem:
-            return problem
+            if problem.code != "unknown-request":
+                return problem
         return Problem("client-gone", "the client of this request has left: nobody waits for a response")
 
 

@@ -48,6 +48,7 @@ class Grant(NamedTuple):
 
 
 EVERYTHING: Final = Grant(None)
+NOTHING: Final = Grant(frozenset())
 
 
 class Tokens:
