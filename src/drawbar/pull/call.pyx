@@ -143,8 +143,11 @@ cdef class Call(Job):
             self.paused = False
             self._feed()
 
+    # What a connection calls holds the call itself: its end lets go of it everywhere else.
+
     cdef int body_arrived(self) except -1:
-        return self._feed()
+        cdef Call call = self
+        return call._feed()
 
     cdef int _feed(self) except -1:
         cdef BodyStore body
@@ -188,24 +191,26 @@ cdef class Call(Job):
     # -- what happens meanwhile
 
     cdef int disconnected(self) except -1:
-        cdef object function = self.on_gone
-        if self.is_over:
+        cdef Call call = self
+        cdef object function = call.on_gone
+        if call.is_over:
             return 0
-        self.on_gone = None
-        if self.on_body is not None and self.exchange.body.error is not None:
-            self.paused = False
-            self._feed()
-        if function is not None and not self.is_over:
-            self._guarded(function, ())
-        if self.exchange.gone:
-            self.abort()
+        call.on_gone = None
+        if call.on_body is not None and call.exchange.body.error is not None:
+            call.paused = False
+            call._feed()
+        if function is not None and not call.is_over:
+            call._guarded(function, ())
+        if call.exchange.gone:
+            call.abort()
         return 0
 
     cdef int drained(self) except -1:
-        cdef object function = self.on_drained
-        self.on_drained = None
-        if function is not None and not self.is_over:
-            self._guarded(function, ())
+        cdef Call call = self
+        cdef object function = call.on_drained
+        call.on_drained = None
+        if function is not None and not call.is_over:
+            call._guarded(function, ())
         return 0
 
     # -- the answer
