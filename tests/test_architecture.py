@@ -17,7 +17,6 @@ FLOORS = {
     "wire": 1,
     "net": 2,
     "exchange": 3,
-    "pull": 4,
     "gateways": 4,
     "executors": 4,
     "pull": 5,

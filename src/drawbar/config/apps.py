@@ -81,6 +81,7 @@ PREFERENCE = Kind("PREFIX=N", f"`PREFIX=N`, N from 0 (first) to {MOST_PRIORITY}"
 class FrontConfig(Section, frozen=True, kw_only=True):
     """Which applications a front has queues for; `[apps.NAME]` says more of each."""
 
+    OPTION: ClassVar[str] = "front-{}"
     COMMANDS: ClassVar[tuple[str, ...]] = OF_FRONTS
 
     apps: Annotated[
@@ -88,6 +89,9 @@ class FrontConfig(Section, frozen=True, kw_only=True):
         Meta(description="Applications and which requests are theirs; none is one called `app` that takes all."),
         Hint(option="app", variable="DRAWBAR_APPS"),
     ] = ()
+    stream_input: Annotated[
+        bool, Meta(description="Gives a request to a worker when its head is in, before its body has come.")
+    ] = False
 
 
 class AppTable(Section, frozen=True, kw_only=True):
@@ -101,9 +105,6 @@ class AppTable(Section, frozen=True, kw_only=True):
         Annotated[str, PREFIX],
         Meta(description="Where its paths begin; the application gets the rest, and this as its root."),
     ] = ""
-    stream_input: Annotated[
-        bool, Meta(description="Gives a request to a worker when its head is in, before its body has come.")
-    ] = False
     priority: Annotated[
         tuple[Annotated[Preference, PREFERENCE], ...],
         Meta(
@@ -136,7 +137,6 @@ class AppPlan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     hosts: tuple[str, ...]
     prefix: str
-    stream_input: bool
     priority: tuple[Preference, ...]
     safe: tuple[str, ...]
     length: int
@@ -167,7 +167,6 @@ def _plan(name: str, mounts: Sequence[Mount], table: AppTable, queue: QueueConfi
         name=name,
         hosts=table.host or hosts,
         prefix=table.prefix or (prefixes[0] if prefixes else ""),
-        stream_input=table.stream_input,
         priority=table.priority,
         safe=table.safe,
         length=queue.length if table.queue_length is None else table.queue_length,

@@ -6,9 +6,7 @@ What the models share stands here, what is a model's own in `Calls`. All but gre
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import NamedTuple
 
 from drawbar.config import ThreadRange
@@ -18,6 +16,7 @@ from drawbar.executors.threads import ThreadsExecutor
 from drawbar.gateways.wsgi import WsgiHandler
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.worker.concurrency import calls_at_once, model_of, thread_range
+from drawbar.supervisor.worker.ear import obey_signals
 from drawbar.supervisor.worker.forks import disown_in_children
 from drawbar.supervisor.worker.request_timeout import watch_requests
 from drawbar.supervisor.worker.site import ServerName, Site
@@ -73,7 +72,7 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     calls = make_calls(site, reactor, (heard, told, site.report_fd))
-    ignore_signals = _obey_signals(site, reactor, heard, told)
+    ignore_signals = obey_signals(site, reactor, heard, told)
     disown_in_children(reactor, site.listeners, site.abandon)
 
     def make_handler(server: ServerName) -> WsgiHandler:
@@ -109,36 +108,3 @@ def serve(site: Site, ready: Callable[[], None]) -> int:
 def _is_never_busy() -> bool:
     """Whoever leads and asks is in no call."""
     return False
-
-
-def _obey_signals(site: Site, reactor: Reactor, reader: int, writer: int) -> Callable[[], None]:
-    """Drains at the first stop signal, and follows rotated logs. Calling what it returns ends that.
-
-    reader, writer: the ends of a pipe that neither blocks nor is inherited, closed in the end.
-
-    Python runs signal handlers on the main thread, which may be inside the application. So the handler does nothing,
-    and the signal's number, which C code writes for it (signal.set_wakeup_fd), reaches whichever thread leads.
-    """
-
-    def ignore(number: int, frame: FrameType | None) -> None:
-        return None
-
-    def arrived() -> None:
-        # The application may have handlers of its own: their numbers come here too.
-        if site.hear(os.read(reader, 64), reactor) and not reactor.is_draining():
-            reactor.drain()
-
-    def cease() -> None:
-        signal.set_wakeup_fd(-1)
-        os.close(reader)
-        os.close(writer)
-
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in site.signals:
-        signal.signal(number, ignore)
-        # What C code of an application waits in goes on waiting.
-        signal.siginterrupt(number, False)
-    reactor.watch(reader, arrived)
-    # The files were opened when loading the application began; a signal since then told nobody.
-    site.reopen_logs()
-    return cease
