@@ -1,5 +1,5 @@
 """What the rules of pulling speak of: a request that waits or runs, and a place for one at some worker."""
-from libc.stdint cimport uint8_t, uint16_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from drawbar.net.timers cimport Timer
 from drawbar.pull.chain cimport Link
 
@@ -58,7 +58,7 @@ cdef class Label:
     cdef readonly uint64_t given        # leases, ever; so are the others
     cdef readonly uint64_t answered
     cdef readonly uint64_t failed       # those of `answered` whose answer was a failure
-    cdef readonly uint64_t lost
+    cdef readonly uint64_t lost         # by a worker that left, or was too late
     cdef Link rooms
 
 cdef class Entry:
@@ -82,7 +82,7 @@ cdef class Entry:
     cdef readonly object leases         # drawbar.pull.leases.Leases that knows its lease by id, or None
     # -- the queue's
     cdef str _id
-    cdef uint16_t _serial               # of its leases, also those that did not count
+    cdef uint32_t _serial               # of its leases, also those that did not count
     cdef uint64_t since                 # as queued_ms, by the queue's own clock, which stands still in a pause
     cdef Link place                     # in its class, or among the leased
     cdef Link age                       # among all that wait, longest first

@@ -28,7 +28,7 @@ cdef class Room:
         self.timed = timed
 
     def __repr__(self):
-        return f"<Room {self.label!r} {self.worker!r} {self.state.name}>"
+        return f"<Room {self.label!r} {self.worker!r} {(<object>self.state).name}>"
 
     cdef int give(self, Entry entry) except -1:
         self.deliver(entry)
@@ -63,7 +63,7 @@ cdef class Entry:
         self.safe = safe
 
     def __repr__(self):
-        return f"<Entry {self.state.name} attempts={self.attempts} priority={self.priority}>"
+        return f"<Entry {(<object>self.state).name} attempts={self.attempts} priority={self.priority}>"
 
     cdef str identify(self):
         if self._id is None:

@@ -1,8 +1,8 @@
 """The queue of one app: who waits, who is served, and until when."""
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from drawbar.net.timers cimport Wheel
 from drawbar.pull.chain cimport Link
-from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Label, Room, RoomState, State
+from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Room
 from drawbar.pull.labels cimport Joined, Labels
 
 cpdef enum Verdict:             # on a request that wants in
@@ -68,9 +68,14 @@ cdef class AppQueue:
     # Never later than the next pop_due() is worth a call; 0: nothing runs.
     cpdef uint64_t next_due_ms(self)
     cpdef uint64_t oldest_ms(self, uint64_t now_ms)
-    cdef uint64_t clock(self, uint64_t now_ms) noexcept
-    cdef int arm(self, Entry entry) except -1
+    cdef Verdict judge(self, uint64_t size) except *
+    cdef int lease(self, Entry entry, Room room, uint64_t now_ms) except -1
+    cdef Back back(self, Entry entry, uint64_t now_ms, bint again) except *
     cdef int wait(self, Entry entry, uint64_t now_ms, bint first) except -1
     cdef int unwait(self, Entry entry) except -1
     cdef int unlease(self, Entry entry, Fate fate) except -1
     cdef int end(self, Entry entry, Fate fate) except -1
+    cdef uint64_t clock(self, uint64_t now_ms) noexcept
+    cdef int arm(self, Entry entry) except -1
+    cdef Entry pop_waiting(self, uint64_t now_ms)
+    cdef Entry expire(self, Entry entry, Due due)
