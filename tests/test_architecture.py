@@ -19,8 +19,9 @@ FLOORS = {
     "exchange": 3,
     "gateways": 4,
     "executors": 4,
-    "supervisor": 5,
-    "cli": 6,
+    "pull": 5,
+    "supervisor": 6,
+    "cli": 7,
 }
 # The config is a leaf that only describes: nobody below may need it to work, so it is handed to them as plain values.
 KNOW_NO_CONFIG = {"wire", "net", "exchange"}
