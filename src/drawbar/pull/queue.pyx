@@ -26,7 +26,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from drawbar.net.timers cimport (
     NEVER, TICK_MS, Timer, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set, wheel_skip)
 from drawbar.pull.chain cimport Link, chain_append, chain_first, chain_init, chain_push, chain_remove
-from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Label, Room, RoomState, State
+from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Room, State
 from drawbar.pull.labels cimport Joined, Labels
 
 
