@@ -1,8 +1,8 @@
 """Types of the native module `labels`."""
 
-from enum import IntFlag
+from enum import IntEnum
 
-class Joined(IntFlag):
+class Joined(IntEnum):
     JOINED = ...
     RETIRED = ...
     TOO_MANY_LABELS = ...
