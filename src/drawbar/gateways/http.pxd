@@ -34,6 +34,7 @@ cdef class HttpJob(Job):
     cdef ServerConnection server        # that has it; None: nobody
     cdef readonly bint begun            # something of its answer has gone to the client: never again
     cdef readonly bint over             # its client is answered, or gone
+    cdef bint unread                    # its last server was gone before it had a byte of the request
     cdef bint spent                     # some of its body was given away while it came, and is nowhere any more
     cdef bint upgrades                  # its server may answer with 101
     cdef bint tunnels                   # and did
@@ -56,6 +57,7 @@ cdef class ServerConnection(Connection):
     cdef Head* partial
     cdef Buffer trailers        # of the response
     cdef uint8_t state
+    cdef size_t whole           # bytes of the request when sending began
     cdef uint8_t interim        # 1xx responses to this request so far
     cdef bint persists          # after this response
     cdef bint leaving           # not for another request
@@ -70,6 +72,7 @@ cdef class ServerConnection(Connection):
     cdef int on_ended(self) except -1           # closed; whatever it had was given back before
     # -- to call
     cdef int send(self, HttpJob job) except -1
+    cdef bint is_stale(self) noexcept           # an idle one that has closed, and nobody has looked yet
     cdef int leave(self) except -1              # closes when what it has is answered
     cdef int drop(self) except -1               # closes at once; its job goes on without it
     # -- for its job

@@ -13,6 +13,7 @@ of a request that its server lost, its job decides.
 
 No Python object is made for a field, nor for a piece of a body.
 """
+from libc.errno cimport EAGAIN, errno
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
@@ -35,6 +36,12 @@ from drawbar.wire.writer cimport (
     put_status_line)
 
 from drawbar.exchange.errors import AppError, ClientDisconnected
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        MSG_DONTWAIT
+        MSG_PEEK
+    ssize_t recv(int fd, void* into, size_t room, int flags)
 
 cdef bytes TEXT = b"text/plain; charset=utf-8"
 
@@ -193,12 +200,19 @@ cdef class ServerConnection(Connection):
         job.server = self
         self.state = SERVER_HEAD
         self.interim = 0
+        job.unread = False
         output_block(&self.output, item)
+        self.whole = self.output.waiting
         if body is not None:
             self.chunks = size == BODY_IN_CHUNKS
             self._put_body(body)
         self.flush()
         return 0
+
+    cdef bint is_stale(self) noexcept:
+        """Whether an idle server has closed, or spoken, and nobody has looked yet."""
+        cdef char byte
+        return recv(self.fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) >= 0 or errno != EAGAIN
 
     cdef int _put_body(self, BodyStore body) except -1:
         """Borrowed, not copied: it must be there once more if this server is lost."""
@@ -263,6 +277,9 @@ cdef class ServerConnection(Connection):
         """A server that refuses a request may close before it has read all of it; what it said comes first."""
         if self.job is None or self.state == SERVER_TUNNEL:
             return self._end_of_stream()
+        if self.state == SERVER_HEAD and self.output.waiting >= self.whole and not self.sending:
+            self.job.unread = True
+            return self._lose(502, "the server closed the connection before the request was sent")
         self.deaf = True
         self.drop_output()
         self.set_timeout(ANSWER_MS)
