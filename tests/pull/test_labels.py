@@ -103,10 +103,11 @@ def test_what_a_busy_label_is_owed_is_bounded() -> None:
 
 
 def test_a_label_that_is_away_is_owed_nothing() -> None:
-    queue, _ = a_queue("v7")
+    queue, (_, comes_and_goes) = a_queue("v7", "v8")
     queue.weights = {"v7": 0.5, "v8": 0.5}
-    shares(queue, 1_000)
-    queue.add_room(Room("v8"))
+    queue.remove_room(comes_and_goes)
+    assert shares(queue, 1_000) == {"v7": 1_000}
+    queue.add_room(comes_and_goes)
     assert shares(queue, 100) == {"v7": 50, "v8": 50}
 
 

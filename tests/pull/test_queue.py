@@ -327,6 +327,16 @@ def test_a_timed_lease_ends_at_the_first_tick_after_its_time_and_can_be_renewed(
     assert queue.renewed == 1
 
 
+def test_the_end_of_a_former_lease_is_nothing_to_one_that_waits_again() -> None:
+    queue = AppQueue("app", lease_ms=1_000, queue_ms=0)
+    entry = leased(queue, timed=True)
+    queue.lose(entry, NOW + 500)
+    assert entry.lease_end_ms == 0
+    assert queue.due(NOW + 1_000) == []
+    assert serve(queue, NOW + 1_100) is entry
+    assert queue.due(NOW + 5_000) == []
+
+
 def test_a_lease_that_nobody_gave_up_still_has_its_deadline() -> None:
     queue = AppQueue("app", lease_ms=1_000, deadline_ms=2_000)
     entry = leased(queue, timed=True)

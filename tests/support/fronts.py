@@ -105,17 +105,26 @@ class FrontSite(Stepped):
         self.public = Public(self, self.front, send_buffer, self.policy)
         self.private = Public(self, AttachHandler(self.front), send_buffer, Policy())
         self._clients: list[Client] = []
+        self._send_buffer = send_buffer
 
     def connect(self, receive_buffer: int = 0) -> Client:
         """A client's connection."""
         client = Client(self.public, receive_buffer)
-        self._clients.append(client)
+        self._prepare(client)
         return client
+
+    def _prepare(self, client: Client) -> None:
+        self._clients.append(client)
+        # Else what is sent in pieces would wait for acknowledgements, and so for a clock.
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._send_buffer:
+            # The kernel's own would grow to megabytes.
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
 
     def worker(self, label: str = "v1", app: str = "app", receive_buffer: int = 0) -> Worker:
         """A connection of a worker, attached."""
         worker = Worker(self.private, receive_buffer)
-        self._clients.append(worker)
+        self._prepare(worker)
         worker.send(
             f"GET /api/v2/attach?app={app}&label={label} HTTP/1.1\r\nHost: front\r\n"
             "Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n".encode()

@@ -90,9 +90,11 @@ cdef class HttpJob(Job):
         """Lets go of all: of its server, which is closed if it still has it, and of the exchange. Idempotent."""
         cdef Exchange exchange = self.exchange
         cdef ServerConnection server = self.server
-        if self.over:
+        # Held here: its end lets go of it everywhere else, and callers may have borrowed it from there.
+        cdef HttpJob job = self
+        if job.over:
             return 0
-        self.over = True
+        job.over = True
         if server is not None:
             self.server = None
             server.drop()
@@ -101,13 +103,14 @@ cdef class HttpJob(Job):
         if exchange.body is not None:
             exchange.body.close_file()
         exchange.returned()
-        return self.ended()
+        return job.ended()
 
     cdef int answer(self, int status, str why, uint32_t retry_after_s) except -1:
         """A response of ours when there is none yet; one that has begun is broken off."""
         cdef Exchange exchange = self.exchange
+        cdef HttpJob job = self
         cdef bytes body, seconds
-        if self.over:
+        if job.over:
             return 0
         try:
             if exchange.response < RESPONSE_SENT and not self.tunnels and not exchange.gone:
@@ -123,10 +126,10 @@ cdef class HttpJob(Job):
             # Then there is nobody to be answered.
             exchange.gone = True
         finally:
-            self.end()
+            job.end()
         return 0
 
-    # -- what the client's connection says
+    # -- what the client's connection says. The server is held as long as it is asked something.
 
     cdef int disconnected(self) except -1:
         return self.end()
@@ -135,22 +138,19 @@ cdef class HttpJob(Job):
         return self.end()
 
     cdef int body_arrived(self) except -1:
+        cdef ServerConnection server = self.server
         error = self.exchange.body.error
         if error is not None:
             return self.answer(error.status, str(error), 0)
-        if self.server is not None:
-            return self.server.pump()
-        return 0
+        return server.pump() if server is not None else 0
 
     cdef int drained(self) except -1:
-        if self.server is not None:
-            return self.server.resume_reading()
-        return 0
+        cdef ServerConnection server = self.server
+        return server.resume_reading() if server is not None else 0
 
     cdef int data_received(self, bytes data) except -1:
-        if self.server is not None:
-            return self.server.client_said(data)
-        return 0
+        cdef ServerConnection server = self.server
+        return server.client_said(data) if server is not None else 0
 
 
 cdef class ServerConnection(Connection):
@@ -264,13 +264,15 @@ cdef class ServerConnection(Connection):
         return self.on_progress()
 
     cdef int on_progress(self) except -1:
+        cdef HttpJob job
         if self.output.waiting > 0 and not self.parts:
             self.set_timeout(self.rules.send_timeout_ms)
         if self.output.waiting >= SEND_LOW_BYTES or self.job is None:
             return 0
         if self.throttled:
             self.throttled = False
-            return self.job.exchange.read_raw(True)
+            job = self.job
+            return job.exchange.read_raw(True)
         return self.pump()
 
     cdef int on_unsent(self, int error) except -1:

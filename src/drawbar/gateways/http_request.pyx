@@ -158,25 +158,28 @@ cdef int _put_text(Buffer* into, bytes name, str value) except -1:
 cdef int _put_origin(Buffer* into, Exchange exchange, bytes prefix, bint forwarded) except -1:
     """Who asks, and how it was asked: as far as we know, or trusted proxies before us."""
     cdef Head* head = exchange.head
-    cdef str host
+    cdef str address
+    cdef str scheme
+    cdef str host = None
     cdef object client
     if forwarded:
         client = exchange.client()
-        if client.address is not None:
-            _put_text(into, b"X-Forwarded-For", client.address[0])
-        _put_text(into, b"X-Forwarded-Proto", client.scheme)
-        if client.host is not None:
-            _put_text(into, b"X-Forwarded-Host", client.host)
+        address = client.address[0] if client.address is not None else None
+        scheme = client.scheme
+        host = client.host
         if client.port is not None:
             _put_text(into, b"X-Forwarded-Port", str(client.port))
-        if client.prefix is not None or prefix is not None:
-            _put_text(into, b"X-Forwarded-Prefix", (client.prefix or "") + (prefix or b"").decode("latin-1"))
-        return 0
-    host = exchange.peer_host()
+        if client.prefix is not None:
+            prefix = client.prefix.encode("latin-1", "replace") + (prefix or b"")
+    else:
+        address = exchange.peer_host()
+        scheme = exchange.scheme()
+    if address is not None:
+        _put_text(into, b"X-Forwarded-For", address)
+    _put_text(into, b"X-Forwarded-Proto", scheme)
     if host is not None:
-        _put_text(into, b"X-Forwarded-For", host)
-    _put_text(into, b"X-Forwarded-Proto", exchange.scheme())
-    if head.target_form == TARGET_ABSOLUTE:
+        _put_text(into, b"X-Forwarded-Host", host)
+    elif head.target_form == TARGET_ABSOLUTE:
         put_field(into, b"X-Forwarded-Host", 16, exchange.base + head.authority, head.authority_size)
     elif head.host >= 0:
         put_field(into, b"X-Forwarded-Host", 16, exchange.base + head.fields[head.host].value,

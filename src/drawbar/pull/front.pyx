@@ -254,7 +254,9 @@ cdef class Delivery(HttpJob):
     cdef int lost(self, int status, str why) except -1:
         cdef Entry entry = self.entry
         cdef Back back
-        if self.over:
+        # Held while the queue, which lets go of it, goes on to serve others.
+        cdef Delivery delivery = self
+        if delivery.over:
             return 0
         if self.spent:
             # What was sent of its body is nowhere any more.
@@ -297,7 +299,7 @@ cdef class Delivery(HttpJob):
     cdef int drained(self) except -1:
         cdef object callback = self.on_drained
         if self.server is not None:
-            return self.server.resume_reading()
+            return HttpJob.drained(self)
         self.on_drained = None
         if callback is not None:
             callback()

@@ -364,7 +364,9 @@ cdef class AppQueue:
     cpdef uint64_t oldest_ms(self, uint64_t now_ms):
         """How long the one has waited that waits longest; 0: nobody does."""
         cdef PyObject* oldest = chain_first(&self.ages)
-        return 0 if oldest is NULL else now_ms - (<Entry>oldest).queued_ms
+        if oldest is NULL or (<Entry>oldest).queued_ms > now_ms:
+            return 0
+        return now_ms - (<Entry>oldest).queued_ms
 
     # -- orders of the operator
 
