@@ -2,7 +2,8 @@
 
 Lives here: the sections and their types (`tree`), what a person writes for them (`kinds`, `binds`, `threads`,
 `networks`, `fronts`), the operator's errors, and the sources: TOML, environment, command line (`sources`). Must not
-know anything else of Drawbar. This module exports what a running server needs; the adapters are imported by those who use them.
+know anything else of Drawbar. This module exports what a running server needs; the adapters are imported by those who
+use them.
 """
 
 from drawbar.config.app import AppConfig
