@@ -204,7 +204,12 @@ def test_room_is_not_there_again_before_the_call_is_over() -> None:
     )
     noticed = threading.Event()
     reader, writer = socket.socketpair()
-    open_door(serving.reactor, reader.fileno(), lambda: (reader.recv(1), noticed.set()), lambda: None)
+
+    def notice() -> None:
+        reader.recv(1)
+        noticed.set()
+
+    open_door(serving.reactor, reader.fileno(), notice, lambda: None)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = socket.create_connection(listener.getsockname())
         front, _ = listener.accept()

@@ -79,7 +79,7 @@ def attach(Reactor reactor, int fd, AttachedConnector connector, bint releases, 
 
 
 def open_door(Reactor reactor, int fd, object on_arrived, object on_drain):
-    """Calls `on_arrived()` while `fd` can be read, and `on_drain()` when the reactor drains. The caller keeps it open."""
+    """Calls `on_arrived()` while `fd` can be read, and `on_drain()` when the reactor drains. The caller keeps `fd`."""
     cdef _Door door = _Door.__new__(_Door)
     door.fd = fd
     door.on_arrived_ = on_arrived
