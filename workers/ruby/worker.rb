@@ -1,7 +1,7 @@
 # Serves a Rack application (Rack 2 or 3) to a Drawbar front: ruby worker.rb --from http://127.0.0.1:4242 --app NAME
 # Each slot is a thread that dials the front, upgrades, and answers HTTP/1.1 requests on the connection, one at a time.
 # The front has checked what clients sent, so that is read without suspicion; what the application says is checked here.
-%w[openssl optparse socket stringio tempfile uri].each { |name| require name }
+%w[openssl optparse rack socket stringio tempfile uri].each { |name| require name }
 IN_MEMORY_BYTES = 65_536 # a larger request body goes to a file
 MOST_WAIT_SECONDS = 10.0 # for a front that cannot be reached
 STOP, STOPPER = IO.pipe
@@ -17,30 +17,31 @@ Slot = Struct.new(:app, :options) do
   end
 
   def attach
-    @useful = @owned = false
-    @io = dial(URI(options[:from]))
+    @io = @useful = @owned = nil
+    dial(URI(options[:from]))
     nil while waiting? && answer
-    @io.close unless @owned
     @useful
   rescue StandardError => e
     log("no connection to #{options[:from]}: #{e.message}") && @useful
+  ensure
+    @io&.close unless @owned
   end
 
   def dial(uri)
-    io = uri.scheme == 'unix' ? UNIXSocket.new(uri.path) : Socket.tcp(uri.hostname, uri.port, connect_timeout: 10)
-    io.setsockopt(:SOCKET, :KEEPALIVE, true) # or a front that vanished would be waited for in vain
+    @io = uri.scheme == 'unix' ? UNIXSocket.new(uri.path) : Socket.tcp(uri.hostname, uri.port, connect_timeout: 10)
+    @io.setsockopt(:SOCKET, :KEEPALIVE, true) # or a front that vanished would be waited for in vain
     tcp = uri.scheme == 'unix' ? {} : { NODELAY: 1, KEEPIDLE: 30, KEEPINTVL: 10, KEEPCNT: 3 }
-    tcp.each { |name, value| io.setsockopt(:TCP, name, value) }
+    tcp.each { |name, value| @io.setsockopt(:TCP, name, value) }
     if uri.scheme == 'https'
-      io = OpenSSL::SSL::SSLSocket.new(io, OpenSSL::SSL::SSLContext.new.tap(&:set_params))
-      io.hostname, io.sync_close = uri.hostname, true
-      io.connect
+      @io = OpenSSL::SSL::SSLSocket.new(@io, OpenSSL::SSL::SSLContext.new.tap(&:set_params))
+      @io.hostname, @io.sync_close = uri.hostname, true
+      @io.connect
     end
     token = options[:'token-file'] && "Authorization: Bearer #{File.read(options[:'token-file']).strip}\r\n"
-    io.write("GET /api/v2/attach?#{URI.encode_www_form(options.slice(:app, :label))} HTTP/1.1\r\n" \
-             "Host: #{uri.host || 'front'}\r\n#{token}Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
-    head = io.gets("\r\n\r\n").to_s
-    head.start_with?('HTTP/1.1 101 ') ? io : raise("it said #{head.lines.first.inspect} #{io.readpartial(4096)}")
+    @io.write("GET /api/v2/attach?#{URI.encode_www_form(options.slice(:app, :label))} HTTP/1.1\r\n" \
+              "Host: #{uri.host || 'front'}\r\n#{token}Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
+    head = @io.gets("\r\n\r\n").to_s
+    raise "it said #{head.lines.first.inspect} #{@io.readpartial(4096)}" unless head.start_with?('HTTP/1.1 101 ')
   end
 
   # Waits for a request; false when none will come. Reads a byte of it, as a TLS record may hold none.
@@ -66,7 +67,7 @@ Slot = Struct.new(:app, :options) do
     return false if @begun || @owned
     respond(start[/\S+/], 500, { 'content-type' => 'text/plain' }, ["Internal Server Error\n"]) && !@closing
   ensure
-    env && env['rack.input'].close
+    @input&.close
   end
 
   def environment(method, target, _version, fields)
@@ -80,7 +81,7 @@ Slot = Struct.new(:app, :options) do
       env[key] = env.key?(key) ? "#{env[key]}#{key == 'HTTP_COOKIE' ? '; ' : ', '}#{value}" : value
     end
     scheme = env['HTTP_X_FORWARDED_PROTO'] || 'http'
-    env.update('rack.url_scheme' => scheme, 'rack.input' => input(env),
+    env.update('rack.url_scheme' => scheme, 'rack.input' => @input = input(env),
                'SERVER_NAME' => env['HTTP_HOST'].to_s[/\A(\[.*\]|[^:]+)/] || 'localhost',
                'SERVER_PORT' => env['HTTP_HOST'].to_s[/:(\d+)\z/, 1] || (scheme == 'https' ? '443' : '80'),
                'REMOTE_ADDR' => env['HTTP_X_FORWARDED_FOR'].to_s[/[^, ]*\z/])
@@ -141,7 +142,6 @@ OptionParser.new('Usage: ruby worker.rb --from URL --app NAME [options] [config.
   o.on('--slots N', Integer)
   options[:from] && options[:app] || abort(o.help) if o.parse!(into: options)
 end
-require 'rack'
 app = Rack::Builder.parse_file(ARGV.fetch(0, 'config.ru'))
 app = app.first if app.is_a?(Array) # Rack 2
 %w[TERM INT].each { |name| trap(name) { stopping? ? exit!(1) : STOPPER.write_nonblock('.') } }
