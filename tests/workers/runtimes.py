@@ -33,4 +33,9 @@ RUBY = Runtime(
     ("ruby", "/usr/share/doc/ruby-rack"),
     lambda folder: (["ruby", "-W:no-deprecated", str(WORKERS / "ruby/worker.rb")], [str(SITES / "ruby/config.ru")]),
 )
-RUNTIMES = [RUBY]
+PERL = Runtime(
+    "perl",
+    ("perl", "plackup"),
+    lambda folder: (["perl", str(WORKERS / "perl/worker.pl")], [str(SITES / "perl/app.psgi")]),
+)
+RUNTIMES = [RUBY, PERL]
