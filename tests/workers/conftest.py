@@ -60,6 +60,7 @@ class Workers:
     def __call__(self, command: list[str], *options: str, **env: str) -> Worker:
         worker = Worker([*command, *options], {**os.environ, "NODE_PATH": NODE_PATH, **env})
         self._started.append(worker)
+        worker.log.wait_for("slots for")
         return worker
 
     def stop(self) -> None:

@@ -20,7 +20,9 @@ class Runtime:
     name: str
     needs: tuple[str, ...]
     build: Callable[[Path], tuple[list[str], list[str]]]
+    # What its applications can do: take the connection over; end without ending the worker.
     upgrades: bool = True
+    exits: bool = True
 
     def command(self, folder: Path, url: str, *options: str) -> list[str]:
         """What starts a worker for the application `site`."""
@@ -38,4 +40,10 @@ PERL = Runtime(
     ("perl", "plackup"),
     lambda folder: (["perl", str(WORKERS / "perl/worker.pl")], [str(SITES / "perl/app.psgi")]),
 )
-RUNTIMES = [RUBY, PERL]
+NODE = Runtime(
+    "node",
+    ("node", "/usr/share/nodejs/express"),
+    lambda folder: (["node", str(WORKERS / "node/worker.js")], [str(SITES / "node/server.js")]),
+    exits=False,
+)
+RUNTIMES = [RUBY, PERL, NODE]

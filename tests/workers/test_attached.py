@@ -94,7 +94,7 @@ def test_streams(site: Worker, ask: Client, tmp_path: Path) -> None:
 
 def test_an_application_that_fails_is_a_500_and_a_line_in_the_log(site: Worker, front: StubFront, ask: Client) -> None:
     assert ask("GET", "/fail").status == 500
-    site.log.wait_for(r"/fail.*on purpose")
+    site.log.wait_for("on purpose")
     assert ask("HEAD", "/fail").status == 500
     assert ask("GET", "/hello").body == b"hello"
 
@@ -113,7 +113,9 @@ def test_an_application_cannot_break_the_framing(site: Worker, ask: Client) -> N
     assert ask("GET", "/hello").body == b"hello"
 
 
-def test_an_application_that_exits_ends_its_request_alone(site: Worker, ask: Client) -> None:
+def test_an_application_that_exits_ends_its_request_alone(site: Worker, runtime: Runtime, ask: Client) -> None:
+    if not runtime.exits:
+        pytest.skip(f"with {runtime.name} it ends the worker, which its supervisor starts again")
     assert ask("GET", "/exit").status in (200, 500, 502)
     assert ask("GET", "/hello").body == b"hello"
 
@@ -180,7 +182,7 @@ def test_waits_for_a_front_that_is_not_there(
 ) -> None:
     front.close_api()
     waiting = worker(runtime.command(tmp_path, front.url, "--slots", "1"))
-    waiting.log.wait_for_many(r"no connection to http://127\.0\.0\.1:\d+: .*refused", 2)
+    waiting.log.wait_for_many(r"no connection to http://127\.0\.0\.1:\d+: .*(?i:refused)", 2)
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"
     # And finds it again when it comes back.

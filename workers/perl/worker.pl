@@ -80,8 +80,7 @@ sub answer {    # one request; true when the connection can take another
         $writer ? $writer->{closed} || die 'it returned and left its response open' : ($closing = 1);
     } or do {
         note("$start failed: $@");
-        my @failure = ($env->{REQUEST_METHOD}, 500, ['Content-Type', 'text/plain'], ["Internal Server Error\n"]);
-        $begun ? $closing = 1 : respond(@failure);
+        $begun ? $closing = 1 : respond($env->{REQUEST_METHOD}, 500, ['Content-Type', 'text/plain'], ["It failed.\n"]);
     };
     return !$closing;
 }
@@ -90,10 +89,9 @@ sub environment {
     my ($method, $target, @fields) = @_;
     my %env = (
         REQUEST_METHOD => $method, REQUEST_URI => $target, SCRIPT_NAME => '', SERVER_PROTOCOL => 'HTTP/1.1',
-        PATH_INFO => $target =~ s/\?.*//r =~ s/%([0-9a-f]{2})/chr hex $1/gier, QUERY_STRING => $target =~ s/^[^?]*\??//r,
+        PATH_INFO => $target =~ s/\?.*//r =~ s/%(\w\w)/chr hex $1/ger, QUERY_STRING => $target =~ s/.*?(\?|$)//r,
         'psgi.version' => [1, 1], 'psgi.errors' => *STDERR, 'psgi.multithread' => '', 'psgi.multiprocess' => 1,
-        'psgi.run_once' => '', 'psgi.nonblocking' => '', 'psgi.streaming' => 1, 'psgix.input.buffered' => 1,
-        'psgix.io' => $io);
+        'psgi.run_once' => '', 'psgi.nonblocking' => '', 'psgi.streaming' => 1, 'psgix.input.buffered' => 1);
     for (grep { $_->[0] !~ /_|^proxy$/i } @fields) {    # which would pass for another name, for a setting
         my $key = ('HTTP_' . uc $_->[0] =~ tr/-/_/r) =~ s/^HTTP_(?=CONTENT_(TYPE|LENGTH)$)//r;
         $env{$key} = exists $env{$key} ? join $key eq 'HTTP_COOKIE' ? '; ' : ', ', $env{$key}, $_->[1] : $_->[1];
@@ -114,7 +112,7 @@ sub environment {
     }
     $env{CONTENT_LENGTH} = tell $body if $chunked && take("\r\n");
     seek $body, 0, 0;
-    return { %env, 'psgi.input' => $body };
+    return { %env, 'psgi.input' => $body, 'psgix.io' => $io };
 }
 
 sub respond {    # without a body: sends the head, and returns what will write a body
