@@ -14,7 +14,8 @@ const MOST_WAIT_MS = 10_000; // for a front that cannot be reached
 const CONNECT_MS = 10_000;
 const KEEP_ALIVE_MS = 30_000; // or a front that vanished would be waited for in vain
 
-const known = Object.fromEntries(['from', 'app', 'label', 'slots', 'token-file'].map((name) => [name, { type: 'string' }]));
+const names = ['from', 'app', 'label', 'slots', 'token-file'];
+const known = Object.fromEntries(names.map((name) => [name, { type: 'string' }]));
 const { values: options, positionals } = parseArgs({ options: known, allowPositionals: true });
 if (!options.from || options.app === undefined) {
   console.error('usage: node worker.js --from URL --app NAME [--label X] [--slots N] [--token-file FILE] [server.js]');
