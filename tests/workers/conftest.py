@@ -1,0 +1,140 @@
+"""Starts workers on the runtimes that this machine has, against a front that the tests do not know by name.
+
+A runtime that is missing skips its tests with a reason, except where DRAWBAR_TEST_RUNTIMES is `required`: there it fails
+them, so that CI cannot pass by having nothing installed.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.raw import RawClient, Response
+from tests.support.server import PATIENCE_S, ROOT, Log
+from tests.support.stub_front import StubFront
+
+WORKERS = ROOT / "workers"
+SITES = Path(__file__).with_name("sites")
+# Where Debian keeps the modules that its node-* packages install.
+NODE_PATH = "/usr/share/nodejs"
+
+
+class Worker:
+    """One worker and its log. It must end with exit code 0 when told to."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        self.process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        self.log = Log(self.process.stderr)
+
+    def stop(self) -> None:
+        """Asks it to leave, and checks that it does, with nobody left behind."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.wait()
+
+    def wait(self, status: int = 0) -> None:
+        """Waits until it ended."""
+        try:
+            ended_with = self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"still running:\n{self.log.text}") from None
+        self.log.close()
+        assert ended_with == status, f"exit code {ended_with}:\n{self.log.text}"
+
+
+class Workers:
+    """Starts them, and ends those that still run."""
+
+    def __init__(self) -> None:
+        self._started: list[Worker] = []
+
+    def __call__(self, command: list[str], *options: str, **env: str) -> Worker:
+        worker = Worker([*command, *options], {**os.environ, "NODE_PATH": NODE_PATH, **env})
+        self._started.append(worker)
+        worker.log.wait_for("slots for")
+        return worker
+
+    def stop(self) -> None:
+        for worker in self._started:
+            worker.stop()
+
+
+class Client:
+    """Asks a front's public port; a connection for each request."""
+
+    def __init__(self, public: tuple[str, int]) -> None:
+        self._public = public
+        self._open: list[RawClient] = []
+
+    def begin(self, method: str, target: str, *fields: str, body: bytes | None = None) -> RawClient:
+        """Sends a request."""
+        raw = RawClient(self._public)
+        self._open.append(raw)
+        length = [] if body is None else [f"Content-Length: {len(body)}"]
+        head = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: shop.test:8080", *fields, *length, "", ""])
+        raw.send(head.encode() + (body or b""))
+        return raw
+
+    def __call__(self, method: str, target: str, *fields: str, body: bytes | None = None) -> Response:
+        """The response to a request."""
+        with self.begin(method, target, *fields, body=body) as raw:
+            return raw.response(method)
+
+    def close(self) -> None:
+        for raw in self._open:
+            raw.close()
+
+
+def need(*programs: str) -> None:
+    """Skips, or where runtimes are required fails, unless each of `programs` is there: a command or a path."""
+    missing = [name for name in programs if not (shutil.which(name) or Path(name).exists())]
+    if missing and os.environ.get("DRAWBAR_TEST_RUNTIMES") == "required":
+        pytest.fail(f"not installed: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture
+def make_front() -> Iterator[Callable[..., StubFront]]:
+    """Starts fronts: `make_front(token="secret")`. None may have had a reason to complain."""
+    fronts: list[StubFront] = []
+
+    def make(**options: str) -> StubFront:
+        fronts.append(StubFront(**options))
+        return fronts[-1]
+
+    yield make
+    for front in fronts:
+        front.close()
+        assert front.complaints == []
+
+
+@pytest.fixture
+def front(make_front: Callable[..., StubFront]) -> StubFront:
+    """A front with one application, `site`."""
+    return make_front()
+
+
+@pytest.fixture
+def ask(front: StubFront) -> Iterator[Client]:
+    """Asks the front."""
+    client = Client(front.public)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def worker(front: StubFront) -> Iterator[Workers]:
+    """Starts workers. They are stopped before the front is."""
+    workers = Workers()
+    yield workers
+    workers.stop()

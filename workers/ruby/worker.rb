@@ -1,0 +1,150 @@
+# Serves a Rack application (Rack 2 or 3) to a Drawbar front: ruby worker.rb --from http://127.0.0.1:4242 --app NAME
+# Each slot is a thread that dials the front, upgrades, and answers HTTP/1.1 requests on the connection, one at a time.
+# The front has checked what clients sent, so that is read without suspicion; what the application says is checked here.
+%w[openssl optparse rack socket stringio tempfile uri].each { |name| require name }
+IN_MEMORY_BYTES = 65_536 # a larger request body goes to a file
+MOST_WAIT_SECONDS = 10.0 # for a front that cannot be reached
+STOP, STOPPER = IO.pipe
+Gone = Class.new(IOError) # the front hung up: its client left, or its time was over
+def log(text) = $stderr.write("worker: #{text}\n")
+def stopping?(seconds = 0) = !IO.select([STOP], nil, nil, seconds).nil?
+
+Slot = Struct.new(:app, :options) do
+  # Dials again at once when a connection was of use, else with decorrelated jitter.
+  def run
+    delay = 0
+    delay = attach ? 0 : [MOST_WAIT_SECONDS, rand(0.1..(delay + 0.1) * 3)].min until stopping?(delay)
+  end
+
+  def attach
+    @io = @useful = @owned = nil
+    dial(URI(options[:from]))
+    nil while waiting? && answer
+    @useful
+  rescue StandardError => e
+    log("no connection to #{options[:from]}: #{e.message}") && @useful
+  ensure
+    @io&.close unless @owned
+  end
+
+  def dial(uri)
+    @io = uri.scheme == 'unix' ? UNIXSocket.new(uri.path) : Socket.tcp(uri.hostname, uri.port, connect_timeout: 10)
+    @io.setsockopt(:SOCKET, :KEEPALIVE, true) # or a front that vanished would be waited for in vain
+    tcp = uri.scheme == 'unix' ? {} : { NODELAY: 1, KEEPIDLE: 30, KEEPINTVL: 10, KEEPCNT: 3 }
+    tcp.each { |name, value| @io.setsockopt(:TCP, name, value) }
+    if uri.scheme == 'https'
+      @io = OpenSSL::SSL::SSLSocket.new(@io, OpenSSL::SSL::SSLContext.new.tap(&:set_params))
+      @io.hostname, @io.sync_close = uri.hostname, true
+      @io.connect
+    end
+    token = options[:'token-file'] && "Authorization: Bearer #{File.read(options[:'token-file']).strip}\r\n"
+    @io.write("GET /api/v2/attach?#{URI.encode_www_form(options.slice(:app, :label))} HTTP/1.1\r\n" \
+              "Host: #{uri.host || 'front'}\r\n#{token}Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
+    head = @io.gets("\r\n\r\n").to_s
+    raise "it said #{head.lines.first.inspect} #{@io.readpartial(4096)}" unless head.start_with?('HTTP/1.1 101 ')
+  end
+
+  # Waits for a request; false when none will come. Reads a byte of it, as a TLS record may hold none.
+  def waiting?
+    while (byte = @io.read_nonblock(1, exception: false)) == :wait_readable
+      return false if IO.select([@io, STOP])[0].include?(STOP)
+    end
+    byte && (@io.ungetc(byte) || true)
+  end
+
+  def answer
+    start, *fields = @io.gets("\r\n\r\n").split("\r\n")
+    @useful, @begun = true, false
+    env = environment(*start.split, fields.map { |field| field.split(/:[ \t]*/, 2) })
+    @closing = env['HTTP_CONNECTION'].to_s.casecmp?('close')
+    result = app.call(env)
+    respond(start[/\S+/], *result) unless @owned
+    !@closing && !@owned
+  rescue Gone => e
+    log("the front hung up during #{start}: #{e.message}")
+  rescue Exception => e # even an application's exit ends its request alone
+    log("#{start} failed: #{e.class}: #{e.message}\n  #{Array(e.backtrace).join("\n  ")}")
+    return false if @begun || @owned
+    respond(start[/\S+/], 500, { 'content-type' => 'text/plain' }, ["Internal Server Error\n"]) && !@closing
+  ensure
+    @input&.close
+  end
+
+  def environment(method, target, _version, fields)
+    env = { 'REQUEST_METHOD' => method, 'SCRIPT_NAME' => '', 'PATH_INFO' => target[/[^?]*/], 'rack.version' => [1, 6],
+            'QUERY_STRING' => target[/\?(.*)/, 1].to_s, 'SERVER_PROTOCOL' => 'HTTP/1.1', 'rack.errors' => $stderr,
+            'rack.multithread' => true, 'rack.multiprocess' => true, 'rack.run_once' => false, 'rack.hijack?' => true }
+    env['rack.hijack'] = -> { (@owned = true) && env['rack.hijack_io'] = @io }
+    fields.each do |name, value|
+      next if name.include?('_') || name.casecmp?('proxy') # would pass for another name, for a setting
+      key = "HTTP_#{name.upcase.tr('-', '_')}".sub(/\AHTTP_(?=CONTENT_(TYPE|LENGTH)\z)/, '')
+      env[key] = env.key?(key) ? "#{env[key]}#{key == 'HTTP_COOKIE' ? '; ' : ', '}#{value}" : value
+    end
+    scheme = env['HTTP_X_FORWARDED_PROTO'] || 'http'
+    env.update('rack.url_scheme' => scheme, 'rack.input' => @input = input(env),
+               'SERVER_NAME' => env['HTTP_HOST'].to_s[/\A(\[.*\]|[^:]+)/] || 'localhost',
+               'SERVER_PORT' => env['HTTP_HOST'].to_s[/:(\d+)\z/, 1] || (scheme == 'https' ? '443' : '80'),
+               'REMOTE_ADDR' => env['HTTP_X_FORWARDED_FOR'].to_s[/[^, ]*\z/])
+  end
+
+  def input(env)
+    chunked = env.delete('HTTP_TRANSFER_ENCODING')
+    length = env['CONTENT_LENGTH'].to_i
+    body = chunked || length > IN_MEMORY_BYTES ? Tempfile.new(binmode: true).tap(&:unlink) : StringIO.new(String.new)
+    while (size = chunked ? @io.gets.to_i(16) : length - body.size).positive?
+      raise Gone, 'its body ended early' if IO.copy_stream(@io, body, size) < size || (chunked && !@io.gets)
+    end
+    env['CONTENT_LENGTH'] = body.size.to_s if chunked && @io.gets("\r\n")
+    body.tap(&:rewind)
+  end
+
+  # Sends what the application returned. A body that is a function, and a hijacker, own the connection from then on.
+  def respond(method, status, headers, body)
+    owner = headers['rack.hijack'] || (body unless body.respond_to?(:each))
+    fields = headers.reject { |name, _| name.match?(/\A(rack\..*|connection)\z/i) }.flat_map do |name, values|
+      # Several values are an Array in Rack 3, lines in Rack 2.
+      Array(values).flat_map { |value| value.to_s.split("\n") }.map { |value| [name.downcase, value] }
+    end
+    raise "a line break within #{fields}" if fields.join.match?(/[\r\n\0]/)
+    bodiless = method == 'HEAD' || [204, 304].include?(status.to_i)
+    unless owner || bodiless || fields.assoc('content-length') || fields.assoc('transfer-encoding')
+      chunked = !body.is_a?(Array)
+      fields << (chunked ? %w[transfer-encoding chunked] : ['content-length', body.sum(&:bytesize)])
+    end
+    @closing ||= owner || stopping?
+    fields << ['connection', status.to_i == 101 ? 'upgrade' : 'close'] if @closing
+    left = fields.assoc('content-length')&.last&.to_i
+    head = "HTTP/1.1 #{Integer(status)} \r\n#{fields.map { |pair| "#{pair.join(': ')}\r\n" }.join}\r\n".b
+    return put(head) && (@owned = true) && owner.call(@io) if owner
+    body.each do |part|
+      next if bodiless || part.empty?
+      raise 'more than its content-length' if left && (left -= part.bytesize).negative?
+      put(head << (chunked ? "#{part.bytesize.to_s(16)}\r\n#{part.b}\r\n" : part.b))
+      head.clear # it left with the first part
+    end
+    raise 'less than its content-length' if left&.positive? && !bodiless
+    put(head << (chunked ? "0\r\n\r\n" : ''))
+  ensure
+    body.close if body.respond_to?(:close) && !owner
+  end
+
+  def put(text)
+    @begun = true
+    @io.write(text)
+  rescue SystemCallError, IOError, OpenSSL::SSL::SSLError => e
+    raise Gone, e.message
+  end
+end
+
+options = { label: '', slots: 4 }
+OptionParser.new('Usage: ruby worker.rb --from URL --app NAME [options] [config.ru]') do |o|
+  ['--from URL', '--app NAME', '--label TEXT', '--token-file FILE'].each { |option| o.on(option) }
+  o.on('--slots N', Integer)
+  options[:from] && options[:app] || abort(o.help) if o.parse!(into: options)
+end
+app = Rack::Builder.parse_file(ARGV.fetch(0, 'config.ru'))
+app = app.first if app.is_a?(Array) # Rack 2
+%w[TERM INT].each { |name| trap(name) { stopping? ? exit!(1) : STOPPER.write_nonblock('.') } }
+log("#{options[:slots]} slots for #{options[:app]} at #{options[:from]}")
+Array.new(options[:slots]) { Thread.new { Slot.new(app, options).run } }.each(&:join)
+log('drained')
