@@ -79,3 +79,13 @@ cdef bint ends_here(const Head* head, const char* base, const Field* field, bint
     if field.known != KNOWN_NONE:
         return is_hop_by_hop(field.known)
     return others and _is_named(head, base, field)
+
+
+cdef bint gives_back(const Head* head, const char* base) noexcept nogil:
+    cdef int i
+    if head.status != 503:
+        return False
+    for i in range(head.n_fields):
+        if head.fields[i].name_size == 16 and strncasecmp(base + head.fields[i].name, "drawbar-released", 16) == 0:
+            return True
+    return False

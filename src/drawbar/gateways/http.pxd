@@ -64,6 +64,7 @@ cdef class ServerConnection(Connection):
     cdef bint sending           # some of the request's body is still to come
     cdef bint chunks            # and goes out in chunks
     cdef bint deaf              # takes no more of the request: what it said before is read
+    cdef bint takes_back        # its server may say that it has not begun a request
     cdef bint parts             # a tunnel whose client has ended
     cdef bint throttled         # a tunnel whose client must wait until the server has taken more
 

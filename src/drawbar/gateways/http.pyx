@@ -20,7 +20,7 @@ from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport (
     Exchange, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
-from drawbar.gateways.hop_by_hop cimport ends_here, names_others
+from drawbar.gateways.hop_by_hop cimport ends_here, gives_back, names_others
 from drawbar.gateways.http_request cimport BODY_ABSENT, BODY_IN_CHUNKS, may_upgrade, put_request
 from drawbar.net.connection cimport Connection
 from drawbar.net.output cimport Item, item_free, item_new, output_block, output_bytes, output_file
@@ -377,6 +377,9 @@ cdef class ServerConnection(Connection):
         cdef bint others = names_others(head, base)
         cdef Field* field
         cdef int i
+        if self.takes_back and gives_back(head, base):
+            job.unread = True
+            return self._lose(502, "the server left before it had begun the request")
         if body_of_response(&self.decoder, head, exchange.method_id, &self.rules.body_limits):
             return self._lose(502, f"the server's response cannot be passed on: {self.decoder.why.decode()}")
         self.persists = head.flags & FLAG_KEEP_ALIVE and self.decoder.kind != BODY_CLOSE

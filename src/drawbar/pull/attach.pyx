@@ -48,7 +48,8 @@ cdef enum:
     KEEPALIVE_COUNT = 3         # of them unanswered: the worker is gone
     USER_TIMEOUT_MS = 10_000    # of what was sent unacknowledged: the same
 
-cdef bytes SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n"
+cdef bytes SWITCHED = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n"
+                       b"Drawbar-Releases: 1\r\n\r\n")
 
 
 cdef int _set(int fd, int level, int option, int value) noexcept nogil:
@@ -110,6 +111,7 @@ def attach(Front front, str app, str label, Exchange exchange, str worker=""):
     connection.queue = queue
     connection.rules = front.rules
     connection.uncounted = True
+    connection.takes_back = True
     connection.room = AttachedRoom(label, worker or (f"{address[0]}:{address[1]}" if address is not None else "local"))
     connection.room.connection = connection
     rest = exchange.detach(connection, SWITCHED)
