@@ -79,7 +79,9 @@ def test_a_trusted_proxys_word_passes_and_ours_replaces_what_is_said_besides() -
 
 
 def test_what_is_for_us_alone_ends_here(site: FrontSite) -> None:
-    sent = request(b"Connection: keep-alive, X-Mine , close", b"Keep-Alive: 5", b"TE: gzip", b"x-mine: 1", b"X-Yours: 2")
+    sent = request(
+        b"Connection: keep-alive, X-Mine , close", b"Keep-Alive: 5", b"TE: gzip", b"x-mine: 1", b"X-Yours: 2"
+    )
     head = passed(site, sent)
     assert [field(head, name) for name in ("Connection", "Keep-Alive", "TE", "X-Mine")] == [None] * 4
     assert field(head, "X-Yours") == "2"
@@ -107,7 +109,9 @@ def test_an_old_client_without_a_host_is_passed_on_as_one_of_today(site: FrontSi
 
 def test_a_body_goes_out_whole_and_with_its_length(site: FrontSite) -> None:
     worker, client = site.worker(), site.connect()
-    chunked = request(b"Transfer-Encoding: chunked", line=b"PUT /c HTTP/1.1", body=b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
+    chunked = request(
+        b"Transfer-Encoding: chunked", line=b"PUT /c HTTP/1.1", body=b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
+    )
     for sent, body in ((POST, b"hello"), (chunked, b"abcdefg")):
         client.send(sent)
         head = worker.request()

@@ -11,5 +11,5 @@ cdef class AttachedRoom(Room):
 
 cdef class AttachedConnection(ServerConnection):
     cdef Front front
-    cdef AppQueue queue
+    cdef readonly AppQueue queue        # it is room for
     cdef AttachedRoom room

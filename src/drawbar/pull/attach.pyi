@@ -2,8 +2,13 @@
 
 from drawbar.exchange.exchange import Exchange, Handler
 from drawbar.pull.front import Front
+from drawbar.pull.queue import AppQueue
 
 class AttachedConnection:
+    @property
+    def queue(self) -> AppQueue: ...
+    @property
+    def is_idle(self) -> bool: ...
     @property
     def label(self) -> str: ...
     def send_away(self) -> None: ...

@@ -15,7 +15,7 @@ from libc.stdint cimport uint32_t
 from drawbar.exchange.exchange cimport Exchange, Handler
 from drawbar.gateways.http cimport ServerConnection
 from drawbar.net.reactor cimport EPOLLIN, EPOLLRDHUP, TURN_KEPT, Turn
-from drawbar.pull.entry cimport Entry, Room
+from drawbar.pull.entry cimport Entry, IDLE, Room
 from drawbar.pull.front cimport Delivery, Front
 from drawbar.pull.labels cimport JOINED
 from drawbar.pull.queue cimport AppQueue
@@ -90,6 +90,11 @@ cdef class AttachedConnection(ServerConnection):
     @property
     def label(self):
         return self.room.label
+
+    @property
+    def is_idle(self):
+        """It has no request."""
+        return self.room.state == IDLE
 
     def send_away(self):
         """Closes it when what it has is answered."""

@@ -27,6 +27,7 @@ from drawbar.pull.api import Api
 from drawbar.pull.api import policy as api_policy
 from drawbar.pull.desk import Limits
 from drawbar.pull.front import Front
+from drawbar.pull.leaving import Leaving
 from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.front.plan import make_queue, routes_of
 from drawbar.supervisor.listening.listeners import Listeners, Sockets
@@ -73,9 +74,10 @@ def run_front(
     )
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    ignore_signals = obey_signals(site, reactor, heard, told)
     front = make_front(config, reactor)
     api = make_api(config, front, reactor, log, granted)
+    leaving = Leaving(front, api, reactor)
+    ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
     for listener in site.listeners:
         site.attend(reactor, listener, front)
     for listener in listeners.api:

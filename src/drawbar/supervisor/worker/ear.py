@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from drawbar.supervisor.worker.site import Site
 
 
-def obey_signals(site: Site, reactor: Reactor, reader: int, writer: int) -> Callable[[], None]:
+def obey_signals(
+    site: Site, reactor: Reactor, reader: int, writer: int, on_stop: Callable[[], object] = lambda: None
+) -> Callable[[], None]:
     """Drains at the first stop signal, and follows rotated logs. Calling what it returns ends that.
 
-    reader, writer: the ends of a pipe that neither blocks nor is inherited, closed in the end.
+    reader, writer: the ends of a pipe that neither blocks nor is inherited, closed in the end. on_stop: called when the
+    reactor has been told to drain.
 
     Python runs signal handlers on the main thread, which may be inside the application. So the handler does nothing,
     and the signal's number, which C code writes for it (signal.set_wakeup_fd), reaches whichever thread leads.
@@ -29,6 +32,7 @@ def obey_signals(site: Site, reactor: Reactor, reader: int, writer: int) -> Call
         # The application may have handlers of its own: their numbers come here too.
         if site.hear(os.read(reader, 64), reactor) and not reactor.is_draining():
             reactor.drain()
+            on_stop()
 
     def cease() -> None:
         signal.set_wakeup_fd(-1)
