@@ -95,6 +95,7 @@ def test_a_worker_with_a_request_is_let_go_when_it_has_answered(site: FrontSite)
     assert idle.read_to_end() == b""
     worker.send(OK)
     assert client.response("GET").body == b"ok"
+    client.end()
     look_again(site)
     assert worker.read_to_end() == b""
     del leaving
