@@ -59,7 +59,12 @@ def test_a_call_is_answered_from_another_ones_event(doors: Doors) -> None:
     door, calls = kept(doors)
     waiting = door.connect()
     waiting.send(message("GET /wait", "X-Long: kept"))
-    other = serving(doors, lambda call: (calls[0].respond(200, [TEXT], b"for you"), call.respond(204, [])))
+
+    def serve(call: Call) -> None:
+        calls[0].respond(200, [TEXT], b"for you")
+        call.respond(204, [])
+
+    other = serving(doors, serve)
     assert other.request(message("GET /")).status == 204
     assert waiting.response().body == b"for you"
     assert calls[0].is_over
@@ -164,7 +169,11 @@ def test_who_collects_may_hear_of_a_body_that_is_too_long(doors: Doors) -> None:
     told: list[BodyError] = []
 
     def serve(call: Call) -> None:
-        call.collect(10, lambda body: None, lambda error: (told.append(error), call.respond(422, [])))
+        def broken(error: BodyError) -> None:
+            told.append(error)
+            call.respond(422, [])
+
+        call.collect(10, lambda body: None, broken)
 
     door = serving(doors, serve)
     for data in (message("POST /", body=b"x" * 11), message("POST /", "Transfer-Encoding: chunked") + b"b\r\n"):
@@ -204,7 +213,12 @@ def test_a_paused_body_makes_its_sender_wait(doors: Doors) -> None:
     size = 40_000_000
     client = door.connect()
     client.send(message("POST /", f"Content-Length: {size}"))
-    calls[0].receive(lambda piece, last: (got.append(piece), calls[0].pause_body()))
+
+    def take(piece: bytes, last: bool) -> None:
+        got.append(piece)
+        calls[0].pause_body()
+
+    calls[0].receive(take)
     sent = 0
     view = memoryview(b"x" * 1_000_000)
     while True:
@@ -311,8 +325,12 @@ def test_a_call_nobody_took_is_answered_as_any_other(doors: Doors) -> None:
     door, calls = kept(doors)
     client = door.connect()
     client.send(message("GET /x"))
+
+    def refuse(exchange: Exchange) -> None:
+        raise KeyError
+
     with pytest.raises(KeyError):
-        calls[0].hand_over({}.__getitem__)
+        calls[0].hand_over(refuse)
     calls[0].respond(404, [])
     assert client.response().status == 404
 

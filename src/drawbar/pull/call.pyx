@@ -113,7 +113,7 @@ cdef class Call(Job):
         self._feed()
 
     def collect(self, int64_t most, object then, object on_broken=None):
-        """Calls then(body) once it is whole. One that never will be, or of more than `most` bytes (413): on_broken()."""
+        """Calls then(body) once it is whole; on_broken() if it never will be, or has more than `most` bytes (413)."""
         cdef Exchange exchange = self.exchange
         cdef BodyStore body = exchange.body
         cdef _Whole whole

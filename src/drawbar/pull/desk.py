@@ -249,12 +249,11 @@ def refuse(delivery: Delivery, status: int, why: str) -> None:
 
 def body_of(delivery: Delivery, limits: Limits) -> bytes | None:
     """A request's body in one piece; None when it is too long for that, and its client has been told so."""
-    if delivery.body_size == 0:
-        return b""
     if delivery.body_size > limits.body_bytes:
         delivery.fail(TOO_LARGE, f"the body is longer than the {limits.body_bytes} bytes this app's worker takes")
         return None
-    return delivery.open_body().read()
+    body = delivery.open_body()
+    return body.read() if body is not None else b""
 
 
 def _app(entry: Entry) -> str:

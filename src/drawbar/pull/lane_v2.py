@@ -68,7 +68,8 @@ class LaneV2:
         """POST release. unrun: the worker says that it has not begun."""
         if lease_id in self._answering or entry.begun:
             raise _being_answered()
-        queued = self._desk.front.release(_delivery(entry), unrun)
+        # What may run twice goes back whatever became of it, and no attempt is counted.
+        queued = self._desk.front.release(_delivery(entry), unrun or entry.safe)
         call.respond(200, [JSON, NO_STORE], encode({"id": lease_id, "queued": queued}) + b"\n")
 
     def take(self, call: Call, lease_id: str, entry: Entry) -> None:
@@ -105,12 +106,12 @@ class _HttpLane:
     def give(self, call: Call, lease_id: str, delivery: Delivery) -> None:
         head, size = delivery.head, delivery.body_size
         fields = [HTTP_REQUEST, *_given_fields(delivery, lease_id, self._desk.front.now_ms)]
-        if size <= SENT_IN_ONE:
-            call.respond(200, fields, head + (delivery.open_body().read() if size else b""))
+        body = delivery.open_body()
+        if body is None or size <= SENT_IN_ONE:
+            call.respond(200, fields, head + (body.read() if body is not None else b""))
             return
         call.begin(200, [*fields, (b"Content-Length", b"%d" % (len(head) + size))])
         call.write(head)
-        body = delivery.open_body()
         try:
             call.send_file(body.fileno(), 0, size)
         except io.UnsupportedOperation:
@@ -293,7 +294,6 @@ class _Streamed(_Taking):
             self.accept()
         elif not self._whole and self.delivery.waiting > self.lane._desk.limits.output_bytes:
             self.call.pause_body()
-            self.delivery.on_drained = self.call.resume_body
 
     def _do(self, events: list[Event]) -> None:
         for place, event in enumerate(events):
@@ -303,6 +303,8 @@ class _Streamed(_Taking):
             if isinstance(event, Data):
                 after = events[place + 1] if place + 1 < len(events) else None
                 self._whole = isinstance(after, End) and not after.trailers
+                # Said before: what is written asks to be told.
+                self.delivery.on_drained = self.call.resume_body
                 self.delivery.write(event.data, self._whole)
             elif isinstance(event, Response):
                 self._begin(event)

@@ -92,14 +92,16 @@ def _probes() -> Json:
 def _v1() -> Json:
     who = [_parameter("app"), _parameter("label"), _parameter("worker")]
     nothing = _json("V1Nothing", "None: there is no request, or none with that identifier.")
+    problem = {"application/problem+json": {"schema": _schema("Problem")}}
+    none = {"description": "None, or no such app.", "content": {**nothing["content"], **problem}}
     ask = _operation(
         "v1",
         "v1Next",
         "The next request; waits a while for one.",
-        {"200": _json("V1Request", "A request."), "404": nothing},
+        {"200": _json("V1Request", "A request."), "404": none},
         parameters=who,
     )
-    take = {
+    take: Json = {
         "responses": {"200": _json("V1Thanks", "Taken, whatever was in it."), "404": nothing},
         # Prack's clients send it as any type, and so it is read as JSON whatever is said.
         "requestBody": {"required": True, "content": {"application/json": {"schema": _schema("V1Response")}}},
