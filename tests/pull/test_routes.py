@@ -64,5 +64,5 @@ def test_two_apps_cannot_be_at_one_place() -> None:
 
 @pytest.mark.parametrize("wrong", [{"prefix": "x"}, {"priority": 4}, {"priority": -1}])
 def test_a_route_that_leads_nowhere_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="a prefix begins with a slash|a priority is 0 to 3"):
+    with pytest.raises(ValueError, match=r"a prefix begins with a slash|a priority is 0 to 3"):
         Route(None, **wrong)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport (
-    Exchange, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+    Exchange, Job, RESPONSE_DONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport ends_here, names_others
 from drawbar.gateways.http_request cimport BODY_ABSENT, BODY_IN_CHUNKS, may_upgrade, put_request
 from drawbar.net.connection cimport Connection
@@ -259,6 +259,8 @@ cdef class ServerConnection(Connection):
     cdef int on_flushed(self) except -1:
         if self.state == SERVER_HEAD:
             self.clear_timeout()
+        elif self.state == SERVER_BODY:
+            self.set_timeout(self.rules.silence_ms)
         elif self.state == SERVER_TUNNEL and self.parts:
             self.shut_down_writing()
         return self.on_progress()
@@ -514,7 +516,8 @@ cdef class ServerConnection(Connection):
     cdef int _done(self) except -1:
         """The response is complete."""
         cdef HttpJob job = self.job
-        cdef bint fit = self.persists and not (self.leaving or self.sending or self.deaf or self.output.head is not NULL)
+        cdef bint fit = self.persists and not (
+            self.leaving or self.sending or self.deaf or self.output.head is not NULL)
         self.job = None
         job.server = None
         self.state = SERVER_IDLE

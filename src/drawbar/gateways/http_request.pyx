@@ -7,7 +7,7 @@ spelling: who reads the request as CGI variables takes X_Forwarded_For for X-For
 
 Names and values are copied as they were parsed: what the codec let through as a field is one.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec

@@ -11,7 +11,6 @@ KEEPALIVE_INTERVAL_S seconds, or, when something was being sent to it, in USER_T
 Connections of workers are not counted among those a drain waits for: as long as a client has a request, its own
 connection is open, and when none has, workers have nothing to do.
 """
-from libc.stdint cimport uint32_t
 from drawbar.exchange.exchange cimport Exchange, Handler
 from drawbar.gateways.http cimport ServerConnection
 from drawbar.net.reactor cimport EPOLLIN, EPOLLRDHUP, TURN_KEPT, Turn

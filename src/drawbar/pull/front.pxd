@@ -16,6 +16,7 @@ cdef class Delivery(HttpJob)
 cdef class Clock(Source):
     """Calls the front when a request's time is up."""
     cdef Front front
+    cdef Reactor reactor
     cdef Timer timer
 
 cdef class Front(Handler):

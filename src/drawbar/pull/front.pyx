@@ -9,11 +9,12 @@ not run again. A client's answer never waits for a worker that is lost, and a wo
 A client that closes its side is gone (as it is to nginx): over TCP nothing tells one that waits without speaking from
 one that left, and a request that nobody waits for must not reach a worker. `answer_half_closed` says otherwise.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from drawbar.exchange.exchange cimport (
-    Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+    Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport is_hop_by_hop
 from drawbar.gateways.http cimport HttpJob, ServerRules
 from drawbar.gateways.http_request cimport BODY_ABSENT, put_request
@@ -22,7 +23,6 @@ from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
 from drawbar.pull.entry cimport Due, State
 from drawbar.pull.queue cimport ACCEPTED, AGAIN, AppQueue, Back, Entry, STOPPED, Verdict
 from drawbar.pull.routes cimport Route, RouteTable
-from drawbar.wire.head cimport Head
 from drawbar.wire.tables cimport (
     KNOWN_UPGRADE, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PUT, METHOD_TRACE, clean_value,
     known_name, name_hash)
@@ -44,6 +44,8 @@ cdef inline bint _is_idempotent(int method) noexcept nogil:
             or method == METHOD_DELETE or method == METHOD_TRACE)
 
 
+# Its timer is in the reactor's wheel, so that must not go first.
+@cython.no_gc_clear
 cdef class Clock(Source):
     """Calls the front when a request's time is up."""
 
@@ -79,6 +81,7 @@ cdef class Front(Handler):
         self.routes = RouteTable()
         self.clock = Clock()
         self.clock.front = self
+        self.clock.reactor = reactor
 
     @property
     def now_ms(self):
@@ -129,7 +132,7 @@ cdef class Front(Handler):
         return delivery.answer(503, "more requests wait than may wait", self.retry_after_s)
 
     cpdef dispatch(self, AppQueue queue):
-        """Gives rooms what waits, until one of the two is used up. To be called when a queue got room, or was resumed."""
+        """Gives rooms what waits, until one of the two is used up: when a queue got room, or was resumed."""
         cdef Entry entry
         cdef AppQueue before = self.dispatching
         if before is queue:
@@ -281,8 +284,8 @@ cdef class Delivery(HttpJob):
         self.entry = None
         entry.payload = None
         if entry.state == State.QUEUED or entry.state == State.LEASED:
-            if entry.state == State.LEASED and self.exchange.response == RESPONSE_DONE:
-                self.queue.finish(entry, self.exchange.status >= 500)
+            if entry.state == State.LEASED and (self.told or self.exchange.response == RESPONSE_DONE):
+                self.queue.finish(entry, self.exchange.status >= 500 or self.exchange.response != RESPONSE_DONE)
             else:
                 self.queue.forget(entry)
         if on_gone is not None and not self.told:
