@@ -4,6 +4,7 @@ Each request has a number, which its worker repeats in the answer. So an answer 
 so does a request that ran twice.
 """
 
+import contextlib
 import random
 from collections import Counter
 
@@ -58,7 +59,8 @@ class Upheaval:
             body = b"x" * self.random.choice((0, 0, 5, LARGE_BYTES))
             self.asked[client].append((method, number))
             head = f"{method} /{number} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n"
-            client.send(head.encode() + body)
+            with contextlib.suppress(ConnectionError):
+                client.send(head.encode() + body)
 
     def pending(self, worker: Worker) -> tuple[str, int] | None:
         """The request a worker has, counted as run; None when it has none whole."""
@@ -91,10 +93,11 @@ class Upheaval:
 
     def answer(self, worker: Worker, method: str, number: int) -> None:
         body = b"" if method == "HEAD" else (b"%d " % number) * self.random.choice((1, 10_000))
+        head = b"HTTP/1.1 200 OK\r\nX-Number: %d\r\n" % number
         if self.random.random() < 0.5:
-            worker.send(b"HTTP/1.1 200 OK\r\nX-Number: %d\r\nContent-Length: %d\r\n\r\n" % (number, len(body)) + body)
+            worker.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             return
-        worker.send(b"HTTP/1.1 200 OK\r\nX-Number: %d\r\nTransfer-Encoding: chunked\r\n\r\n" % number)
+        worker.send(head + b"Transfer-Encoding: chunked\r\n\r\n")
         if method != "HEAD":
             worker.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
 
@@ -134,7 +137,7 @@ class Upheaval:
         """Takes an answer, if one has come."""
         for client in list(self.clients):
             client.received = client.available()
-            if client.received and self.asked[client]:
+            if self.asked[client] and (client.received or client.ended):
                 self.take(client)
                 return
 
