@@ -185,6 +185,25 @@ def test_unless_its_route_says_so() -> None:
         assert client.response("POST").status == 200
 
 
+def test_an_operator_hears_what_was_lost_by_whom() -> None:
+    lost: list[Any] = []
+    with FrontSite(on_lost=lambda delivery, *what: lost.append((delivery.target, *what))) as site:
+        client = site.connect()
+        for sent in (GET, POST):
+            worker = site.worker("v7")
+            client.send(sent)
+            worker.request()
+            worker.close()
+            if sent is GET:
+                site.worker().serve()
+                assert client.response().status == 200
+                site.queue.retire("v1")
+        assert client.response("POST").status == 502
+    why = "the server closed the connection without a response"
+    told = [(target, label, said, again) for target, _, label, said, again in lost]
+    assert told == [("/", "v7", why, True), ("/", "v7", why, False)]
+
+
 def test_attempts_come_to_an_end() -> None:
     with FrontSite(queue={"attempts": 3}) as site:
         client = site.connect()

@@ -61,8 +61,8 @@ cdef class AttachedRoom(Room):
     cdef int give(self, Entry entry) except -1:
         cdef AttachedConnection connection = self.connection
         cdef Delivery delivery = entry.payload
-        if connection is None or not entry.safe and connection.is_stale():
-            # It left a moment ago. What may run twice finds that out by itself.
+        if connection is None or connection.is_stale():
+            # It left a moment ago, and its end is behind other events. What it never got counts for nothing.
             delivery.unread = True
             if connection is not None:
                 connection.drop()

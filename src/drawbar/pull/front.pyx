@@ -11,16 +11,16 @@ one that left, and a request that nobody waits for must not reach a worker. `ans
 """
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from drawbar.exchange.exchange cimport (
     Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport is_hop_by_hop
 from drawbar.gateways.http cimport HttpJob, ServerRules
-from drawbar.gateways.http_request cimport BODY_ABSENT, put_request
+from drawbar.gateways.http_request cimport body_size, put_request
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
-from drawbar.pull.entry cimport Due, State
+from drawbar.pull.entry cimport Due, Room, State
 from drawbar.pull.queue cimport ACCEPTED, AGAIN, AppQueue, Back, Entry, STOPPED, Verdict
 from drawbar.pull.routes cimport Route, RouteTable
 from drawbar.wire.tables cimport (
@@ -65,17 +65,19 @@ cdef class Front(Handler):
 
     stream_input: requests go to their app when their head is here, and their body follows as it comes; without it, when
     all is here, and a slow client holds no worker. answer_half_closed: a client that has closed its side may still
-    read. retry_after: seconds, said with 503. rules: what workers may answer, and how slowly.
+    read. retry_after: seconds, said with 503. rules: what workers may answer, and how slowly. on_lost: told, as
+    on_lost(delivery, worker, label, why, again), that a worker lost a request, and whether that runs again.
     """
 
     def __init__(self, Reactor reactor, *, bint stream_input=False, bint answer_half_closed=False,
-                 uint32_t retry_after=1, ServerRules rules=None):
+                 uint32_t retry_after=1, ServerRules rules=None, object on_lost=None):
         self.reactor = reactor
         self.streams = stream_input
         self.buffers = not stream_input
         self.answer_half_closed = answer_half_closed
         self.retry_after_s = retry_after
         self.rules = rules if rules is not None else ServerRules()
+        self.on_lost = on_lost
         self.queues = {}
         self.attached = set()
         self.routes = RouteTable()
@@ -256,11 +258,13 @@ cdef class Delivery(HttpJob):
 
     cdef int lost(self, int status, str why) except -1:
         cdef Entry entry = self.entry
+        cdef Room room
         cdef Back back
         # Held while the queue, which lets go of it, goes on to serve others.
         cdef Delivery delivery = self
         if delivery.over:
             return 0
+        room = entry.room
         if self.spent:
             # What was sent of its body is nowhere any more.
             entry.safe = False
@@ -269,10 +273,19 @@ cdef class Delivery(HttpJob):
             back = self.queue.release(entry, self.front.reactor.now_ms)
         else:
             back = self.queue.lose(entry, self.front.reactor.now_ms)
+        if self.front.on_lost is not None and room is not None:
+            self.tell(room, why, back == AGAIN)
         if back != AGAIN:
             return self.answer(status, why, 0)
         self.exchange.replace()
         self.front.dispatch(self.queue)
+        return 0
+
+    cdef int tell(self, Room room, str why, bint again) except -1:
+        try:
+            self.front.on_lost(self, room.worker, room.label, why, again)
+        except Exception as error:
+            self.front.reactor.report(error)
         return 0
 
     cdef int ended(self) except -1:
@@ -289,7 +302,10 @@ cdef class Delivery(HttpJob):
             else:
                 self.queue.forget(entry)
         if on_gone is not None and not self.told:
-            on_gone()
+            try:
+                on_gone()
+            except Exception as error:
+                self.front.reactor.report(error)
         return 0
 
     # -- what its client does
@@ -347,8 +363,7 @@ cdef class Delivery(HttpJob):
         into.size = into.capacity = 0
         self.open()
         try:
-            put_request(&into, self.exchange, self.exchange.body.received if self.exchange.body is not None
-                        else <int64_t>BODY_ABSENT, self.prefix, False)
+            put_request(&into, self.exchange, body_size(self.exchange), self.prefix, False)
             self.put_fields(&into)
             put_literal(&into, "\r\n", 2)
             return into.data[:into.size]
