@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from drawbar.pull.attach import send_away
-from tests.support.fronts import GET, OK, FrontSite, field
+from tests.support.fronts import GET, OK, FrontSite, Worker, field
 
 ATTACH = b"GET /?app=%s&label=v1 HTTP/1.1\r\nHost: front\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi"
@@ -89,9 +89,8 @@ def test_an_upgrade_behind_another_request_comes_with_both_answers() -> None:
 
 def test_an_idle_worker_that_leaves_is_no_room() -> None:
     with FrontSite() as site:
-        for leave in (lambda worker: worker.close(), lambda worker: worker.end(), lambda worker: worker.reset()):
-            worker = site.worker()
-            leave(worker)
+        for leave in (Worker.close, Worker.end, Worker.reset):
+            leave(site.worker())
             assert (site.queue.idle, len(site.front.attached)) == (0, 0)
 
 

@@ -10,6 +10,7 @@ from drawbar.pull.entry import Entry, Room
 from drawbar.pull.front import Delivery
 from drawbar.pull.routes import Route
 from tests.support.fronts import GET, OK, FrontSite, field
+from tests.support.inprocess import Client
 
 POST = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\n\r\nhi"
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
@@ -184,6 +185,25 @@ def test_unless_its_route_says_so() -> None:
         assert client.response("POST").status == 200
 
 
+def test_an_operator_hears_what_was_lost_by_whom() -> None:
+    lost: list[Any] = []
+    with FrontSite(on_lost=lambda delivery, *what: lost.append((delivery.target, *what))) as site:
+        client = site.connect()
+        for sent in (GET, POST):
+            worker = site.worker("v7")
+            client.send(sent)
+            worker.request()
+            worker.close()
+            if sent is GET:
+                site.worker().serve()
+                assert client.response().status == 200
+                site.queue.retire("v1")
+        assert client.response("POST").status == 502
+    why = "the server closed the connection without a response"
+    told = [(target, label, said, again) for target, _, label, said, again in lost]
+    assert told == [("/", "v7", why, True), ("/", "v7", why, False)]
+
+
 def test_attempts_come_to_an_end() -> None:
     with FrontSite(queue={"attempts": 3}) as site:
         client = site.connect()
@@ -327,7 +347,7 @@ class Lane(Room):
         self.given.append(entry.payload)
 
 
-def lane(site: FrontSite, sent: bytes = GET, timed: bool = False) -> tuple[Any, Any]:
+def lane(site: FrontSite, sent: bytes = GET, timed: bool = False) -> tuple[Any, Client]:
     room = Lane(timed)
     site.queue.add_room(room)
     client = site.connect()
@@ -491,11 +511,20 @@ def test_a_room_that_breaks_costs_its_request_an_attempt_and_no_more() -> None:
 
 
 def test_who_served_is_known_when_a_request_completes() -> None:
+    told: list[Any] = []
     with FrontSite() as site:
-        delivery, client = lane(site)
-        assert site.front.delivery_of(delivery.exchange) is delivery
-        assert (delivery.entry.room.label, delivery.entry.room.worker) == ("v1", "lane")
-        delivery.begin(200, None, [])
-        delivery.finish()
-        assert site.front.delivery_of(delivery.exchange) is None
+
+        def note(exchange: Any) -> None:
+            delivery = site.front.delivery_of(exchange)
+            assert delivery is not None
+            assert delivery.entry is not None
+            assert delivery.entry.room is not None
+            told.append((exchange.status_code, delivery.entry.attempts, delivery.entry.room.label))
+
+        site.on_complete = note
+        client = site.connect()
+        client.send(GET)
+        site.worker("old").close()
+        site.worker("new").serve()
         assert client.response().status == 200
+        assert told == [(200, 2, "new")]

@@ -5,6 +5,7 @@ out in the test byte by byte.
 """
 
 import socket
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,9 +39,18 @@ class Public:
         self.socket.setblocking(False)
         self.address = self.socket.getsockname()
         listen(front.reactor, self.socket, Http1Connector(policy, handler, "http", self.address), exclusive=False)
-        self.turn = front.turn
-        self.settle = front.settle
-        self.until = front.until
+
+    def turn(self) -> None:
+        """Handles what is there."""
+        self.front.turn()
+
+    def settle(self) -> None:
+        """Takes turns until there is nothing left to do."""
+        self.front.settle()
+
+    def until(self, done: Callable[[], bool], also: int | None = None) -> None:
+        """Takes turns until `done()`."""
+        self.front.until(done, also)
 
 
 class Worker(Client):
@@ -94,9 +104,10 @@ class FrontSite(Stepped):
         super().__init__()
         self.refused: list[tuple[Any, int, str, bytes]] = []
         self.completed: list[tuple[int, bool]] = []
+        self.on_complete: Callable[[Any], object] = lambda exchange: None
         self.policy = Policy(
             on_refused=lambda *what: self.refused.append(what[:4]),
-            on_complete=lambda exchange: self.completed.append((exchange.status_code, exchange.complete)),
+            on_complete=self._complete,
             **(policy or {}),
         )
         self.front = Front(self.reactor, **front)
@@ -106,6 +117,10 @@ class FrontSite(Stepped):
         self.private = Public(self, AttachHandler(self.front), send_buffer, Policy())
         self._clients: list[Client] = []
         self._send_buffer = send_buffer
+
+    def _complete(self, exchange: Any) -> None:
+        self.completed.append((exchange.status_code, exchange.complete))
+        self.on_complete(exchange)
 
     def connect(self, receive_buffer: int = 0) -> Client:
         """A client's connection."""

@@ -41,7 +41,7 @@ cdef class HttpJob(Job):
     cdef bytes prefix                   # X-Forwarded-Prefix; None: none
     cdef int put_fields(self, Buffer* into) except -1       # those of the request that only a subclass knows
     cdef int began(self) except -1                          # `begun` is true from now on
-    cdef int lost(self, int status, str why) except -1      # its server is gone, or broke off: `status` says whose fault
+    cdef int lost(self, int status, str why) except -1      # its server is gone, or broke off; what to answer then
     cdef int ended(self) except -1                          # `over` is true: once, from whatever cause
     # -- to call
     cdef int end(self) except -1                            # the exchange is done with: lets go of all

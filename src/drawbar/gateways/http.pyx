@@ -21,7 +21,7 @@ from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport (
     Exchange, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport ends_here, gives_back, names_others
-from drawbar.gateways.http_request cimport BODY_ABSENT, BODY_IN_CHUNKS, may_upgrade, put_request
+from drawbar.gateways.http_request cimport BODY_IN_CHUNKS, body_size, may_upgrade, put_request
 from drawbar.net.connection cimport Connection
 from drawbar.net.output cimport Item, item_free, item_new, output_block, output_bytes, output_file
 from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES, TURN_KEPT, Turn
@@ -177,10 +177,7 @@ cdef class ServerConnection(Connection):
         cdef Exchange exchange = job.exchange
         cdef BodyStore body = exchange.body
         cdef Item* item
-        cdef int64_t size = BODY_ABSENT
-        if body is not None:
-            size = body.received if body.complete else (
-                exchange.head.content_length if exchange.head.content_length > 0 else BODY_IN_CHUNKS)
+        cdef int64_t size = body_size(exchange)
         job.upgrades = may_upgrade(exchange)
         item = item_new(&self.reactor.pool)
         try:
@@ -259,6 +256,8 @@ cdef class ServerConnection(Connection):
     cdef int on_flushed(self) except -1:
         if self.state == SERVER_HEAD:
             self.clear_timeout()
+        elif self.state == SERVER_BODY:
+            self.set_timeout(self.rules.silence_ms)
         elif self.state == SERVER_TUNNEL and self.parts:
             self.shut_down_writing()
         return self.on_progress()
@@ -517,7 +516,8 @@ cdef class ServerConnection(Connection):
     cdef int _done(self) except -1:
         """The response is complete."""
         cdef HttpJob job = self.job
-        cdef bint fit = self.persists and not (self.leaving or self.sending or self.deaf or self.output.head is not NULL)
+        cdef bint fit = self.persists and not (
+            self.leaving or self.sending or self.deaf or self.output.head is not NULL)
         self.job = None
         job.server = None
         self.state = SERVER_IDLE

@@ -7,6 +7,8 @@ cdef enum BodyFraming:
     BODY_ABSENT = -1            # the request has none
     BODY_IN_CHUNKS = -2         # its length is not known yet
 
+# Bytes of the request's body, or one of BodyFraming.
+cdef int64_t body_size(Exchange exchange)
 # Whether the request's Upgrade is passed on.
 cdef bint may_upgrade(Exchange exchange)
 # The request line and all fields but those of the connection to the server; the empty line is the caller's.

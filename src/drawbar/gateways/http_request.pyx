@@ -7,10 +7,11 @@ spelling: who reads the request as CGI variables takes X_Forwarded_For for X-For
 
 Names and values are copied as they were parsed: what the codec let through as a field is one.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
+from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport Exchange, now_ns
 from drawbar.gateways.hop_by_hop cimport ends_here, names_others
 from drawbar.wire.head cimport FLAG_TRAILERS, FLAG_UPGRADE, Field, Head, TARGET_ABSOLUTE
@@ -61,6 +62,15 @@ cdef bint _poses(const char* name, size_t size) noexcept nogil:
         plain[at] = c"-" if name[at] == c"_" else name[at]
     known = known_name(plain, size, name_hash(plain, size))
     return known != KNOWN_NONE or _is_ours(plain, size)
+
+
+cdef int64_t body_size(Exchange exchange):
+    cdef BodyStore body = exchange.body
+    if body is None:
+        return BODY_ABSENT
+    if body.complete:
+        return body.received
+    return exchange.head.content_length if exchange.head.content_length > 0 else BODY_IN_CHUNKS
 
 
 cdef bint may_upgrade(Exchange exchange):

@@ -11,7 +11,6 @@ KEEPALIVE_INTERVAL_S seconds, or, when something was being sent to it, in USER_T
 Connections of workers are not counted among those a drain waits for: as long as a client has a request, its own
 connection is open, and when none has, workers have nothing to do.
 """
-from libc.stdint cimport uint32_t
 from drawbar.exchange.exchange cimport Exchange, Handler
 from drawbar.gateways.http cimport ServerConnection
 from drawbar.net.reactor cimport EPOLLIN, EPOLLRDHUP, TURN_KEPT, Turn
@@ -63,8 +62,8 @@ cdef class AttachedRoom(Room):
     cdef int give(self, Entry entry) except -1:
         cdef AttachedConnection connection = self.connection
         cdef Delivery delivery = entry.payload
-        if connection is None or not entry.safe and connection.is_stale():
-            # It left a moment ago. What may run twice finds that out by itself.
+        if connection is None or connection.is_stale():
+            # It left a moment ago, and its end is behind other events. What it never got counts for nothing.
             delivery.unread = True
             if connection is not None:
                 connection.drop()

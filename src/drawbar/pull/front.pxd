@@ -4,6 +4,7 @@ from drawbar.exchange.exchange cimport Handler
 from drawbar.gateways.http cimport HttpJob, ServerRules
 from drawbar.net.reactor cimport Reactor, Source
 from drawbar.net.timers cimport Timer
+from drawbar.pull.entry cimport Room
 from drawbar.pull.queue cimport AppQueue, Entry, Verdict
 from drawbar.pull.routes cimport RouteTable
 
@@ -16,6 +17,7 @@ cdef class Delivery(HttpJob)
 cdef class Clock(Source):
     """Calls the front when a request's time is up."""
     cdef Front front
+    cdef Reactor reactor
     cdef Timer timer
 
 cdef class Front(Handler):
@@ -28,6 +30,7 @@ cdef class Front(Handler):
     cdef AppQueue dispatching           # whose rooms are being filled
     cdef bint answer_half_closed
     cdef uint32_t retry_after_s
+    cdef object on_lost
     cpdef dispatch(self, AppQueue queue)
     cdef int watch_time(self, AppQueue queue) except -1
     cdef int tick(self) except -1
@@ -46,3 +49,4 @@ cdef class Delivery(HttpJob):
     cdef int given(self) except -1      # a worker has it now
     cdef int open(self) except -1
     cdef int settle(self) except -1
+    cdef int tell(self, Room room, str why, bint again) except -1

@@ -25,6 +25,7 @@ class Front(Handler):
         answer_half_closed: bool = ...,
         retry_after: int = ...,
         rules: ServerRules | None = ...,
+        on_lost: Callable[[Delivery, str, str, str, bool], object] | None = ...,
     ) -> None: ...
     @property
     def now_ms(self) -> int: ...

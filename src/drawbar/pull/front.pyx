@@ -9,20 +9,20 @@ not run again. A client's answer never waits for a worker that is lost, and a wo
 A client that closes its side is gone (as it is to nginx): over TCP nothing tells one that waits without speaking from
 one that left, and a request that nobody waits for must not reach a worker. `answer_half_closed` says otherwise.
 """
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from drawbar.exchange.exchange cimport (
-    Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+    Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport is_hop_by_hop
 from drawbar.gateways.http cimport HttpJob, ServerRules
-from drawbar.gateways.http_request cimport BODY_ABSENT, put_request
+from drawbar.gateways.http_request cimport body_size, put_request
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
-from drawbar.pull.entry cimport Due, State
+from drawbar.pull.entry cimport Due, Room, State
 from drawbar.pull.queue cimport ACCEPTED, AGAIN, AppQueue, Back, Entry, STOPPED, Verdict
 from drawbar.pull.routes cimport Route, RouteTable
-from drawbar.wire.head cimport Head
 from drawbar.wire.tables cimport (
     KNOWN_UPGRADE, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PUT, METHOD_TRACE, clean_value,
     known_name, name_hash)
@@ -44,6 +44,8 @@ cdef inline bint _is_idempotent(int method) noexcept nogil:
             or method == METHOD_DELETE or method == METHOD_TRACE)
 
 
+# Its timer is in the reactor's wheel, so that must not go first.
+@cython.no_gc_clear
 cdef class Clock(Source):
     """Calls the front when a request's time is up."""
 
@@ -63,22 +65,25 @@ cdef class Front(Handler):
 
     stream_input: requests go to their app when their head is here, and their body follows as it comes; without it, when
     all is here, and a slow client holds no worker. answer_half_closed: a client that has closed its side may still
-    read. retry_after: seconds, said with 503. rules: what workers may answer, and how slowly.
+    read. retry_after: seconds, said with 503. rules: what workers may answer, and how slowly. on_lost: told, as
+    on_lost(delivery, worker, label, why, again), that a worker lost a request, and whether that runs again.
     """
 
     def __init__(self, Reactor reactor, *, bint stream_input=False, bint answer_half_closed=False,
-                 uint32_t retry_after=1, ServerRules rules=None):
+                 uint32_t retry_after=1, ServerRules rules=None, object on_lost=None):
         self.reactor = reactor
         self.streams = stream_input
         self.buffers = not stream_input
         self.answer_half_closed = answer_half_closed
         self.retry_after_s = retry_after
         self.rules = rules if rules is not None else ServerRules()
+        self.on_lost = on_lost
         self.queues = {}
         self.attached = set()
         self.routes = RouteTable()
         self.clock = Clock()
         self.clock.front = self
+        self.clock.reactor = reactor
 
     @property
     def now_ms(self):
@@ -129,7 +134,7 @@ cdef class Front(Handler):
         return delivery.answer(503, "more requests wait than may wait", self.retry_after_s)
 
     cpdef dispatch(self, AppQueue queue):
-        """Gives rooms what waits, until one of the two is used up. To be called when a queue got room, or was resumed."""
+        """Gives rooms what waits, until one of the two is used up: when a queue got room, or was resumed."""
         cdef Entry entry
         cdef AppQueue before = self.dispatching
         if before is queue:
@@ -253,11 +258,13 @@ cdef class Delivery(HttpJob):
 
     cdef int lost(self, int status, str why) except -1:
         cdef Entry entry = self.entry
+        cdef Room room
         cdef Back back
         # Held while the queue, which lets go of it, goes on to serve others.
         cdef Delivery delivery = self
         if delivery.over:
             return 0
+        room = entry.room
         if self.spent:
             # What was sent of its body is nowhere any more.
             entry.safe = False
@@ -266,10 +273,19 @@ cdef class Delivery(HttpJob):
             back = self.queue.release(entry, self.front.reactor.now_ms)
         else:
             back = self.queue.lose(entry, self.front.reactor.now_ms)
+        if self.front.on_lost is not None and room is not None:
+            self.tell(room, why, back == AGAIN)
         if back != AGAIN:
             return self.answer(status, why, 0)
         self.exchange.replace()
         self.front.dispatch(self.queue)
+        return 0
+
+    cdef int tell(self, Room room, str why, bint again) except -1:
+        try:
+            self.front.on_lost(self, room.worker, room.label, why, again)
+        except Exception as error:
+            self.front.reactor.report(error)
         return 0
 
     cdef int ended(self) except -1:
@@ -281,12 +297,15 @@ cdef class Delivery(HttpJob):
         self.entry = None
         entry.payload = None
         if entry.state == State.QUEUED or entry.state == State.LEASED:
-            if entry.state == State.LEASED and self.exchange.response == RESPONSE_DONE:
-                self.queue.finish(entry, self.exchange.status >= 500)
+            if entry.state == State.LEASED and (self.told or self.exchange.response == RESPONSE_DONE):
+                self.queue.finish(entry, self.exchange.status >= 500 or self.exchange.response != RESPONSE_DONE)
             else:
                 self.queue.forget(entry)
         if on_gone is not None and not self.told:
-            on_gone()
+            try:
+                on_gone()
+            except Exception as error:
+                self.front.reactor.report(error)
         return 0
 
     # -- what its client does
@@ -344,8 +363,7 @@ cdef class Delivery(HttpJob):
         into.size = into.capacity = 0
         self.open()
         try:
-            put_request(&into, self.exchange, self.exchange.body.received if self.exchange.body is not None
-                        else <int64_t>BODY_ABSENT, self.prefix, False)
+            put_request(&into, self.exchange, body_size(self.exchange), self.prefix, False)
             self.put_fields(&into)
             put_literal(&into, "\r\n", 2)
             return into.data[:into.size]
