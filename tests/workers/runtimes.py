@@ -3,6 +3,10 @@
 All of these applications answer the same requests in the same way, so that one test asks all of them.
 """
 
+import functools
+import os
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +34,20 @@ class Runtime:
         return [*program, "--from", url, "--app", "site", *options, *application]
 
 
+@functools.cache
+def go_folder() -> "tempfile.TemporaryDirectory[str]":
+    """The folder with the Go application, built once; gone with this process."""
+    folder = tempfile.TemporaryDirectory()
+    root = Path(folder.name)
+    (root / "drawbar").mkdir()
+    (root / "go.mod").write_text("module site\n\ngo 1.19\n")
+    (root / "main.go").write_text((SITES / "go/main.go").read_text())
+    (root / "drawbar/worker.go").write_text((WORKERS / "go/worker.go").read_text())
+    env = {**os.environ, "GOCACHE": str(root / "cache"), "GOPATH": str(root / "path"), "GOPROXY": "off"}
+    subprocess.run(["go", "build", "-o", "site", "."], cwd=root, env=env, check=True)
+    return folder
+
+
 RUBY = Runtime(
     "ruby",
     ("ruby", "/usr/share/doc/ruby-rack"),
@@ -46,4 +64,5 @@ NODE = Runtime(
     lambda folder: (["node", str(WORKERS / "node/worker.js")], [str(SITES / "node/server.js")]),
     exits=False,
 )
-RUNTIMES = [RUBY, PERL, NODE]
+GO = Runtime("go", ("go",), lambda folder: ([str(Path(go_folder().name) / "site")], []), exits=False)
+RUNTIMES = [RUBY, PERL, NODE, GO]
