@@ -3,8 +3,10 @@
 All of these applications answer the same requests in the same way, so that one test asks all of them.
 """
 
+import atexit
 import functools
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -35,17 +37,17 @@ class Runtime:
 
 
 @functools.cache
-def go_folder() -> "tempfile.TemporaryDirectory[str]":
-    """The folder with the Go application, built once; gone with this process."""
-    folder = tempfile.TemporaryDirectory()
-    root = Path(folder.name)
+def go_program() -> str:
+    """The Go application, built once; gone with this process."""
+    root = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, root)
     (root / "drawbar").mkdir()
     (root / "go.mod").write_text("module site\n\ngo 1.19\n")
     (root / "main.go").write_text((SITES / "go/main.go").read_text())
     (root / "drawbar/worker.go").write_text((WORKERS / "go/worker.go").read_text())
     env = {**os.environ, "GOCACHE": str(root / "cache"), "GOPATH": str(root / "path"), "GOPROXY": "off"}
     subprocess.run(["go", "build", "-o", "site", "."], cwd=root, env=env, check=True)
-    return folder
+    return str(root / "site")
 
 
 RUBY = Runtime(
@@ -64,5 +66,5 @@ NODE = Runtime(
     lambda folder: (["node", str(WORKERS / "node/worker.js")], [str(SITES / "node/server.js")]),
     exits=False,
 )
-GO = Runtime("go", ("go",), lambda folder: ([str(Path(go_folder().name) / "site")], []), exits=False)
+GO = Runtime("go", ("go",), lambda folder: ([go_program()], []), exits=False)
 RUNTIMES = [RUBY, PERL, NODE, GO]

@@ -22,7 +22,6 @@ import (
 )
 
 const leastWait, mostWait = 100 * time.Millisecond, 10 * time.Second // for a front that cannot be reached
-
 var (
 	from      = flag.String("from", "", "`URL` of the front: http:, https: or unix:")
 	app       = flag.String("app", "", "`NAME` of the application")
