@@ -3,6 +3,12 @@
 All of these applications answer the same requests in the same way, so that one test asks all of them.
 """
 
+import atexit
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +36,20 @@ class Runtime:
         return [*program, "--from", url, "--app", "site", *options, *application]
 
 
+@functools.cache
+def go_program() -> str:
+    """The Go application, built once; gone with this process."""
+    root = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, root)
+    (root / "drawbar").mkdir()
+    (root / "go.mod").write_text("module site\n\ngo 1.19\n")
+    (root / "main.go").write_text((SITES / "go/main.go").read_text())
+    (root / "drawbar/worker.go").write_text((WORKERS / "go/worker.go").read_text())
+    env = {**os.environ, "GOCACHE": str(root / "cache"), "GOPATH": str(root / "path"), "GOPROXY": "off"}
+    subprocess.run(["go", "build", "-o", "site", "."], cwd=root, env=env, check=True)
+    return str(root / "site")
+
+
 RUBY = Runtime(
     "ruby",
     ("ruby", "/usr/share/doc/ruby-rack"),
@@ -46,4 +66,5 @@ NODE = Runtime(
     lambda folder: (["node", str(WORKERS / "node/worker.js")], [str(SITES / "node/server.js")]),
     exits=False,
 )
-RUNTIMES = [RUBY, PERL, NODE]
+GO = Runtime("go", ("go",), lambda folder: ([go_program()], []), exits=False)
+RUNTIMES = [RUBY, PERL, NODE, GO]
