@@ -104,6 +104,16 @@ def test_a_large_request_comes_whole_to_the_second_worker_too() -> None:
         assert response.body.endswith(b"\r\n\r\n" + b"x" * 200_000)
 
 
+def test_half_a_body_is_not_given_out() -> None:
+    with Pulled(stream_input=True) as pulled:
+        whole = pulled.client(message("POST /", body=b"hello"))
+        assert got(pulled.worker(NEXT)).body.endswith(b"hello")
+        assert whole.available() == b""
+        half = pulled.client(message("POST /", "Content-Length: 5") + b"hel")
+        assert pulled.call("GET /api/v2/next").status == 204
+        assert half.response("POST").status == 502
+
+
 @pytest.mark.parametrize(("wait", "seconds"), [("", 30), ("&wait=60", 60), ("&wait=0.5", 0.5)])
 def test_without_a_request_a_worker_is_told_so_in_time(wait: str, seconds: float) -> None:
     with Pulled() as pulled:
