@@ -6,6 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drawbar.pull.desk import Limits
 from tests.support.calls import message
@@ -19,7 +21,7 @@ HTTP = "Content-Type: message/http; msgtype=response"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
-def given(worker: Client) -> Response:
+def got(worker: Client) -> Response:
     """The request that a worker got, as the response it came in."""
     response = worker.response()
     assert response.status == 200, response
@@ -28,7 +30,7 @@ def given(worker: Client) -> Response:
 
 def lease(pulled: Pulled, request: bytes = NEXT) -> str:
     """The id of the next request."""
-    return given(pulled.worker(request)).header("drawbar-request-id") or ""
+    return got(pulled.worker(request)).header("drawbar-request-id") or ""
 
 
 def respond(lease_id: str, data: bytes = OK, *fields: str) -> bytes:
@@ -54,7 +56,7 @@ def accepted(response: Response, lease_id: str) -> bool:
 def test_a_request_comes_as_message_http() -> None:
     with Pulled() as pulled:
         pulled.client(message("POST /a?b", "X-One: 1", "Connection: x-two", "X-Two: 2", body=b"hello"))
-        response = given(pulled.worker(NEXT))
+        response = got(pulled.worker(NEXT))
         assert response.header("content-type") == "message/http; msgtype=request"
         assert response.header("cache-control") == "no-store"
         assert response.header("drawbar-attempt") == "1"
@@ -71,7 +73,7 @@ def test_a_request_comes_as_message_http() -> None:
 def test_a_request_comes_as_json_to_those_who_accept_nothing_else() -> None:
     with Pulled() as pulled:
         pulled.client(message("POST /a?b", "X-One: 1", "X-One: 2", body=b"hello"))
-        response = given(pulled.worker(NEXT_JSON))
+        response = got(pulled.worker(NEXT_JSON))
         assert response.header("content-type") == "application/json"
         members = json.loads(response.body)
         assert members["identifier"] == response.header("drawbar-request-id")
@@ -81,7 +83,7 @@ def test_a_request_comes_as_json_to_those_who_accept_nothing_else() -> None:
     with Pulled() as pulled:
         pulled.client()
         both = pulled.worker(message("GET /api/v2/next", "Accept: application/json, message/http"))
-        assert given(both).header("content-type") == "message/http; msgtype=request"
+        assert got(both).header("content-type") == "message/http; msgtype=request"
 
 
 @pytest.mark.parametrize("size", [65_536, 65_537, 3_000_000])
@@ -89,7 +91,7 @@ def test_a_large_request_is_streamed_from_where_it_lies(size: int) -> None:
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     with Pulled() as pulled:
         pulled.client(message("PUT /", body=body))
-        assert given(pulled.worker(NEXT)).body.partition(b"\r\n\r\n")[2] == body
+        assert got(pulled.worker(NEXT)).body.partition(b"\r\n\r\n")[2] == body
 
 
 def test_a_large_request_comes_whole_to_the_second_worker_too() -> None:
@@ -97,9 +99,19 @@ def test_a_large_request_comes_whole_to_the_second_worker_too() -> None:
         pulled.client(message("PUT /", body=b"x" * 200_000))
         lease(pulled)
         pulled.advance(1.2)
-        response = given(pulled.worker(NEXT))
+        response = got(pulled.worker(NEXT))
         assert response.header("drawbar-attempt") == "2"
         assert response.body.endswith(b"\r\n\r\n" + b"x" * 200_000)
+
+
+def test_half_a_body_is_not_given_out() -> None:
+    with Pulled(stream_input=True) as pulled:
+        whole = pulled.client(message("POST /", body=b"hello"))
+        assert got(pulled.worker(NEXT)).body.endswith(b"hello")
+        assert whole.available() == b""
+        half = pulled.client(message("POST /", "Content-Length: 5") + b"hel")
+        assert pulled.call("GET /api/v2/next").status == 204
+        assert half.response("POST").status == 502
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [("", 30), ("&wait=60", 60), ("&wait=0.5", 0.5)])
@@ -400,6 +412,48 @@ def test_two_responses_at_once_are_one_too_many() -> None:
         assert client.response().status == 200
 
 
+PIECES = [
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 103 Early\r\n\r\n",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: close\r\n",
+    b"A: b\r\n",
+    b"\r\n",
+    b"3\r\nabc\r\n",
+    b"0\r\n",
+    b"abc",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(PIECES) | st.binary(max_size=4), max_size=10).map(b"".join),
+    st.integers(1, 40),
+    st.sampled_from(["", "close", "reset", "end"]),
+)
+def test_whatever_a_worker_sends_its_client_gets_an_end_and_the_next_is_served(
+    data: bytes, step: int, leaves: str
+) -> None:
+    with Pulled() as pulled:
+        client = pulled.client()
+        whole = respond(lease(pulled), data)
+        worker = pulled.worker()
+        sent = whole[: len(whole) - (len(data) + 1) // 2] if leaves else whole
+        for at in range(0, len(sent), step):
+            worker.send(sent[at : at + step])
+        if leaves:
+            getattr(worker, leaves)()
+        if leaves in ("", "end"):
+            assert worker.response("POST").status in (202, 400, 422)
+        received = client.available()
+        assert received.startswith(b"HTTP/1.1 ")
+        assert pulled.queue.leased == 0
+        other = pulled.client()
+        assert pulled.door.request(respond(lease(pulled))).status == 202
+        assert other.response().body == b"hi"
+
+
 # -- leases
 
 
@@ -458,7 +512,7 @@ def test_a_released_request_is_the_next_and_its_attempt_does_not_count() -> None
         lease_id = lease(pulled)
         response = pulled.call(f"POST /api/v2/requests/{lease_id}/release")
         assert (response.status, json.loads(response.body)) == (200, {"id": lease_id, "queued": True})
-        again = given(pulled.worker(NEXT))
+        again = got(pulled.worker(NEXT))
         assert again.body.startswith(b"GET /first ")
         assert again.header("drawbar-attempt") == "1"
         assert again.header("drawbar-request-id") != lease_id
@@ -519,7 +573,7 @@ def test_a_worker_that_never_reads_its_request_loses_it_with_its_lease() -> None
         pulled.worker(NEXT, receive_buffer=4_096)
         assert pulled.queue.leased == 1
         pulled.advance(10.2)
-        response = given(pulled.worker(NEXT))
+        response = got(pulled.worker(NEXT))
         assert len(response.body) > 20_000_000
         assert pulled.door.request(respond(response.header("drawbar-request-id") or "")).status == 202
         assert client.response("PUT").status == 200

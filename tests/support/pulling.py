@@ -27,11 +27,12 @@ class Pulled(Doors):
         tokens: Tokens | None = None,
         limits: Limits = Limits(),  # noqa: B008  # a tuple
         public: dict[str, Any] | None = None,
+        stream_input: bool = False,
         **api: Any,
     ) -> None:
         super().__init__()
         self.bad: list[tuple[str, str]] = []
-        self.front = Front(self.reactor)
+        self.front = Front(self.reactor, stream_input=stream_input)
         for name, options in (apps or {"shop": {}}).items():
             prefix = "/" if not apps or len(apps) == 1 else f"/{name}"
             self.front.add_app(name, AppQueue(name, **options), [Route(None, prefix)])

@@ -83,10 +83,10 @@ func (s *slot) Read(into []byte) (int, error)  { return s.stream.Read(into) }
 func (s *slot) Write(data []byte) (int, error) { return s.stream.Write(data) }
 func (s *slot) Close() error                   { s.free(); return s.stream.Close() }
 
-type listener chan net.Conn
-
-func (l listener) Accept() (net.Conn, error) { return <-l, nil }
-func (l listener) Close() error              { return nil }
+type listener chan func() (net.Conn, error) // what the next Accept returns
+func ended() (net.Conn, error)               { return nil, net.ErrClosed }
+func (l listener) Accept() (net.Conn, error) { return (<-l)() }
+func (l listener) Close() error              { go func() { l <- ended }(); return nil }
 func (l listener) Addr() net.Addr            { return &net.UnixAddr{Name: *from, Net: "unix"} }
 
 // keep is one slot: it dials again at once when a connection was of use, else with decorrelated jitter.
@@ -98,7 +98,7 @@ func (l listener) keep(leave context.Context) {
 			log.Printf("worker: no connection to %s: %v", *from, err)
 			continue
 		}
-		l <- conn
+		l <- func() (net.Conn, error) { return conn, nil }
 		select {
 		case <-conn.freed.Done():
 			if conn.useful.Load() {

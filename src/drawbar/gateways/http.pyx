@@ -19,7 +19,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport (
-    Exchange, Job, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+    Exchange, Job, RESPONSE_DONE, RESPONSE_SENT, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport ends_here, gives_back, names_others
 from drawbar.gateways.http_request cimport BODY_IN_CHUNKS, body_size, may_upgrade, put_request
 from drawbar.net.connection cimport Connection

@@ -178,6 +178,12 @@ class Desk:
     def give(self, call: Call, entry: Entry, lane: Lane) -> None:
         """Writes a request to the worker that has just got it."""
         delivery: Delivery = entry.payload  # type: ignore[assignment]  # what the front puts there
+        body = delivery.exchange.body
+        if body is not None and not body.complete:
+            # Of an app whose bodies are streamed: only a connection of its own could bring the rest.
+            delivery.fail(BAD_GATEWAY, "the body is still to come, and only attached workers can take it so")
+            lane.nothing(call)
+            return
         lease_id = self.leases.open(entry)
         try:
             lane.give(call, lease_id, delivery)
