@@ -512,6 +512,31 @@ def test_a_server_that_falls_silent_inside_a_response_is_given_up() -> None:
         assert client.read_to_end().endswith(b"\r\n\r\naaa")
 
 
+def test_a_server_is_not_blamed_for_a_client_that_reads_slowly() -> None:
+    rules, bounds = ServerRules(silence=5), {"response_spill_bytes": 50_000, "send_timeout": 0}
+    with FrontSite(rules=rules, policy=bounds, send_buffer=8_192) as site:
+        worker, client = site.worker(), site.connect(receive_buffer=4_096)
+        client.send(GET)
+        worker.request()
+        worker.socket.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(LARGE))
+        sent = 0
+        while True:
+            site.settle()
+            try:
+                sent += worker.socket.send(LARGE[sent : sent + 65_536])
+            except BlockingIOError:
+                break
+        site.advance(60)
+        client.read_until(b"\r\n\r\n")
+        got = 0
+        while got < len(LARGE):
+            got += len(client.available())
+            if sent < len(LARGE):
+                with contextlib.suppress(BlockingIOError):
+                    sent += worker.socket.send(LARGE[sent : sent + 65_536])
+        assert site.queue.answered == 1
+
+
 # -- tunnels
 
 

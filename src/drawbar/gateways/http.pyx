@@ -574,6 +574,9 @@ cdef class ServerConnection(Connection):
             return self._lose(502, "the server stopped taking the request")
         if self.output.head is not NULL:
             return self._lose(504, "the server did not take the request in time")
+        if not self.interest & <uint32_t>EPOLLIN:
+            # It is we who do not listen, as its client does not read.
+            return 0
         return self._lose(504, "the server did not go on with its response in time")
 
     # -- tunnels
