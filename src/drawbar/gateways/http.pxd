@@ -1,8 +1,8 @@
 """An exchange served by a server of HTTP/1.1 to which there is a connection."""
 from libc.stdint cimport uint8_t, uint32_t
 from drawbar.exchange.body cimport BodyStore
-from drawbar.exchange.exchange cimport Exchange, Job
-from drawbar.net.connection cimport Connection
+from drawbar.exchange.exchange cimport Exchange
+from drawbar.gateways.http_job cimport HttpJob, ServerLink
 from drawbar.net.reactor cimport Turn
 from drawbar.wire.body cimport Body, BodyLimits
 from drawbar.wire.head cimport Head, HeadLimits
@@ -29,26 +29,7 @@ cdef class ServerRules:
     cdef readonly uint32_t send_timeout_ms  # a server that takes nothing of a request
     cdef Head head              # of the response being parsed
 
-cdef class HttpJob(Job):
-    """An exchange on its way to a server, at one, or on its way back."""
-    cdef ServerConnection server        # that has it; None: nobody
-    cdef readonly bint begun            # something of its answer has gone to the client: never again
-    cdef readonly bint over             # its client is answered, or gone
-    cdef bint unread                    # its last server was gone before it had a byte of the request
-    cdef bint spent                     # some of its body was given away while it came, and is nowhere any more
-    cdef bint upgrades                  # its server may answer with 101
-    cdef bint tunnels                   # and did
-    cdef bytes prefix                   # X-Forwarded-Prefix; None: none
-    cdef int put_fields(self, Buffer* into) except -1       # those of the request that only a subclass knows
-    cdef int began(self) except -1                          # `begun` is true from now on
-    cdef int lost(self, int status, str why) except -1      # its server is gone, or broke off; what to answer then
-    cdef int ended(self) except -1                          # `over` is true: once, from whatever cause
-    # -- to call
-    cdef int end(self) except -1                            # the exchange is done with: lets go of all
-    cdef int answer(self, int status, str why, uint32_t retry_after_s) except -1    # ours; breaks off a begun one
-    cdef int note_begun(self) except -1
-
-cdef class ServerConnection(Connection):
+cdef class ServerConnection(ServerLink):
     """A connection on which we are the client. One request at a time."""
     cdef ServerRules rules
     cdef HttpJob job
@@ -75,11 +56,6 @@ cdef class ServerConnection(Connection):
     cdef int send(self, HttpJob job) except -1
     cdef bint is_stale(self) noexcept           # an idle one that has closed, and nobody has looked yet
     cdef int leave(self) except -1              # closes when what it has is answered
-    cdef int drop(self) except -1               # closes at once; its job goes on without it
-    # -- for its job
-    cdef int pump(self) except -1
-    cdef int resume_reading(self) except -1
-    cdef int client_said(self, bytes data) except -1
     # -- private
     cdef int _take(self, char* data, size_t size) except -1
     cdef int _keep(self, const char* data, size_t size) except -1

@@ -18,11 +18,10 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
-from drawbar.exchange.exchange cimport (
-    Exchange, Job, RESPONSE_DONE, RESPONSE_SENT, RESPONSE_STAGED)
+from drawbar.exchange.exchange cimport Exchange, RESPONSE_DONE, RESPONSE_STAGED
 from drawbar.gateways.hop_by_hop cimport ends_here, gives_back, names_others
+from drawbar.gateways.http_job cimport HttpJob, ServerLink
 from drawbar.gateways.http_request cimport BODY_IN_CHUNKS, body_size, may_upgrade, put_request
-from drawbar.net.connection cimport Connection
 from drawbar.net.output cimport Item, item_free, item_new, output_block, output_bytes, output_file
 from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES, TURN_KEPT, Turn
 from drawbar.wire.body cimport (
@@ -30,7 +29,7 @@ from drawbar.wire.body cimport (
 from drawbar.wire.head cimport (
     FLAG_KEEP_ALIVE, FLAG_TRAILERS, Field, HEAD_DONE, HEAD_REFUSED, Head, MAX_FIELDS, Progress, head_reset,
     parse_response_head)
-from drawbar.wire.tables cimport KNOWN_UPGRADE, reason_phrase
+from drawbar.wire.tables cimport KNOWN_UPGRADE
 from drawbar.wire.writer cimport (
     Buffer, CHUNK_SIZE_ROOM, buffer_free, buffer_put, buffer_reserve, format_chunk_size, put_field, put_literal,
     put_status_line)
@@ -42,8 +41,6 @@ cdef extern from "<sys/socket.h>" nogil:
         MSG_DONTWAIT
         MSG_PEEK
     ssize_t recv(int fd, void* into, size_t room, int flags)
-
-cdef bytes TEXT = b"text/plain; charset=utf-8"
 
 
 cdef class ServerRules:
@@ -65,95 +62,7 @@ cdef class ServerRules:
         self.send_timeout_ms = <uint32_t>(send_timeout * 1000)
 
 
-cdef class HttpJob(Job):
-    """An exchange on its way to a server, at one, or on its way back."""
-
-    cdef int put_fields(self, Buffer* into) except -1:
-        return 0
-
-    cdef int began(self) except -1:
-        return 0
-
-    cdef int lost(self, int status, str why) except -1:
-        return self.answer(status, why, 0)
-
-    cdef int ended(self) except -1:
-        return 0
-
-    cdef int note_begun(self) except -1:
-        if not self.begun:
-            self.begun = True
-            self.began()
-        return 0
-
-    cdef int end(self) except -1:
-        """Lets go of all: of its server, which is closed if it still has it, and of the exchange. Idempotent."""
-        cdef Exchange exchange = self.exchange
-        cdef ServerConnection server = self.server
-        # Held here: its end lets go of it everywhere else, and callers may have borrowed it from there.
-        cdef HttpJob job = self
-        if job.over:
-            return 0
-        job.over = True
-        if server is not None:
-            self.server = None
-            server.drop()
-        if exchange.response < RESPONSE_DONE:
-            exchange.abort()
-        if exchange.body is not None:
-            exchange.body.close_file()
-        exchange.returned()
-        return job.ended()
-
-    cdef int answer(self, int status, str why, uint32_t retry_after_s) except -1:
-        """A response of ours when there is none yet; one that has begun is broken off."""
-        cdef Exchange exchange = self.exchange
-        cdef HttpJob job = self
-        cdef bytes body, seconds
-        if job.over:
-            return 0
-        try:
-            if exchange.response < RESPONSE_SENT and not self.tunnels and not exchange.gone:
-                body = b"%d %s\n\n%s\n" % (status, reason_phrase(status), why.encode("utf-8", "replace"))
-                exchange.replace()
-                exchange.begin(status, NULL, 0)
-                exchange.field(b"Content-Type", 12, TEXT, len(TEXT))
-                if retry_after_s:
-                    seconds = b"%d" % retry_after_s
-                    exchange.field(b"Retry-After", 11, seconds, len(seconds))
-                exchange.write(body, body, len(body), True)
-        except ClientDisconnected:
-            # Then there is nobody to be answered.
-            exchange.gone = True
-        finally:
-            job.end()
-        return 0
-
-    # -- what the client's connection says. The server is held as long as it is asked something.
-
-    cdef int disconnected(self) except -1:
-        return self.end()
-
-    cdef int timed_out(self) except -1:
-        return self.end()
-
-    cdef int body_arrived(self) except -1:
-        cdef ServerConnection server = self.server
-        error = self.exchange.body.error
-        if error is not None:
-            return self.answer(error.status, str(error), 0)
-        return server.pump() if server is not None else 0
-
-    cdef int drained(self) except -1:
-        cdef ServerConnection server = self.server
-        return server.resume_reading() if server is not None else 0
-
-    cdef int data_received(self, bytes data) except -1:
-        cdef ServerConnection server = self.server
-        return server.client_said(data) if server is not None else 0
-
-
-cdef class ServerConnection(Connection):
+cdef class ServerConnection(ServerLink):
     """A connection on which we are the client. One request at a time."""
 
     def __dealloc__(self):

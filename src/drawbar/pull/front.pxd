@@ -1,7 +1,8 @@
 """The front: exchanges of clients on their way into their apps' queues, and to whoever comes for them."""
 from libc.stdint cimport uint32_t
 from drawbar.exchange.exchange cimport Handler
-from drawbar.gateways.http cimport HttpJob, ServerRules
+from drawbar.gateways.http cimport ServerRules
+from drawbar.gateways.http_job cimport HttpJob
 from drawbar.net.reactor cimport Reactor, Source
 from drawbar.net.timers cimport Timer
 from drawbar.pull.entry cimport Room

@@ -16,7 +16,8 @@ from libc.stdio cimport snprintf
 from drawbar.exchange.exchange cimport (
     Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport is_hop_by_hop
-from drawbar.gateways.http cimport HttpJob, ServerRules
+from drawbar.gateways.http cimport ServerRules
+from drawbar.gateways.http_job cimport HttpJob
 from drawbar.gateways.http_request cimport body_size, put_request
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
