@@ -37,7 +37,7 @@ from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import Former, require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
@@ -94,8 +94,7 @@ class Master:
         self._teller = teller or Teller()
         self.is_resized = inherited is not None and inherited.workers is not None
         """Somebody said another number of workers than the configuration."""
-        self._former: tuple[Config, Loaded | None, Log] | None = None
-        """What to go back to when the configuration in force does not start."""
+        self._former: Former | None = None
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
@@ -361,7 +360,12 @@ class Master:
         for key in kept:
             self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
         # One that has not come to serve yet is nothing to go back to.
-        self._former = self._former or (self.config, self.loaded, self.log)
+        former = Former(self.config, self.loaded, self.log, len(self.pool.slots), self.is_resized)
+        self._former = self._former or former
+        count = len(self._slots_of(config))
+        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
+        if count != len(self.pool.slots):
+            self._resize(count, on_trial=True)
         self._adopt(config, loaded, log)
         if strategy is not None:
             self.pool.strategy = strategy
@@ -380,10 +384,6 @@ class Master:
 
     def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
         """From now on this is the configuration."""
-        count = len(self._slots_of(config))
-        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
-        if count != len(self.pool.slots):
-            self._resize(count)
         self.config = self.crew.config = config
         self.loaded = loaded
         self.log = self.crew.log = self.desk.log = log
@@ -393,12 +393,15 @@ class Master:
     def _roll_back(self) -> None:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
         assert self._former is not None
-        (former, loaded, log), self._former = self._former, None
+        former, self._former = self._former, None
+        # What somebody has asked for since is not taken back.
+        self._resize(len(self.pool.slots) if self.is_resized else former.workers)
+        self.is_resized = self.is_resized or former.is_resized
         try:
-            self._occupy(former, self._slots())
+            self._occupy(former.config, self._slots())
         except OperatorError as error:
             self.tell_error(f"the former places are not to be had any more: {error}")
-        self._adopt(former, loaded, log)
+        self._adopt(former.config, former.loaded, former.log)
         self.last_error = "the last reload failed: its workers do not start"
         self._settled = False
 
@@ -423,12 +426,13 @@ class Master:
         self._resize(count)
         self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
 
-    def _resize(self, count: int) -> None:
+    def _resize(self, count: int, *, on_trial: bool = False) -> None:
         """The highest slots go first; who leaves one serves on while new connections are led past it."""
         delays = {
             slot: self.listeners.retire_slot(slot) for slot in sorted(self._slots(), reverse=True) if slot > count
         }
-        self.pool.on_resize(count, {slot: self.clock() + delay for slot, delay in delays.items() if delay})
+        until = {slot: self.clock() + delay for slot, delay in delays.items() if delay}
+        self.pool.on_resize(count, until, on_trial=on_trial)
         self.listeners.keep_slots(self._slots())
         self._settled = False
 

@@ -122,6 +122,9 @@ class Worker(Struct):
     """Its own account of why it could not start, or ours."""
     until: float = -math.inf
     """In a slot that is no more: it serves on until then."""
+    until_generation: int = 0
+    """In a slot that a reload takes away: it serves on until all workers there shall be serve, and are of this
+    generation or a later one."""
     retiring: Cause | None = None
     """Why it is to be replaced, other than by a reload."""
     sated: bool = False
@@ -304,11 +307,15 @@ class Pool(Struct):
         for slot in self.slots:
             slot.failures, slot.retry_at = 0, -math.inf
 
-    def on_resize(self, count: int, until: Mapping[int, float] | None = None) -> None:
-        """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`."""
+    def on_resize(self, count: int, until: Mapping[int, float] | None = None, *, on_trial: bool = False) -> None:
+        """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`.
+
+        on_trial: a reload wants it, which may fail, so nobody goes before the generation it begins serves.
+        """
         for worker in self.workers:
             # One whose slot went earlier keeps its time.
             worker.until = (until or {}).get(worker.slot, worker.until if worker.slot > count else -math.inf)
+            worker.until_generation = self.generation + 1 if on_trial and worker.slot > count else 0
         numbers = {slot.number for slot in self.slots}
         self.slots = [slot for slot in self.slots if slot.number <= count]
         self.slots += [Slot(number) for number in range(1, count + 1) if number not in numbers]
