@@ -124,6 +124,7 @@ class PoolMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.pool.ending is None)
     def is_reloaded(self) -> None:
+        self.pool.on_recall()
         self.pool.on_change()
         self._act()
 

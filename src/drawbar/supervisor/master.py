@@ -394,6 +394,7 @@ class Master:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
         assert self._former is not None
         former, self._former = self._former, None
+        self.pool.recalled = False
         # What somebody has asked for since is not taken back.
         self._resize(len(self.pool.slots) if self.is_resized else former.workers)
         self.is_resized = self.is_resized or former.is_resized
@@ -521,6 +522,7 @@ class Master:
 
     def _renew(self) -> None:
         """A new generation begins: when its fork server is ready, or at once without one."""
+        self.pool.on_recall()
         if self.config.lifecycle.preload:
             self._begin_fork_server()
         else:
@@ -537,7 +539,7 @@ class Master:
     def _on_fork_server_ready(self) -> None:
         self.log.debug("the fork server is ready")
         was_barren, self.pool.barren = self.pool.barren, False
-        if not was_barren or self.pool.workers:
+        if not was_barren or self.pool.workers or self.pool.recalled:
             self.pool.on_change()
 
     def _on_fork_server_failed(self, why: str) -> None:

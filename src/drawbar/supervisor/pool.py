@@ -195,7 +195,9 @@ class Pool(Struct):
     barren: bool = False
     """There is nothing to fork workers from for now."""
     halted: bool = False
-    """There shall be no workers for now (SIGWINCH); the next change brings them back."""
+    """There shall be no workers for now (SIGWINCH); the next change that is ordered brings them back."""
+    recalled: bool = False
+    """That change has been ordered, and may take its time to come."""
     stops: int = 0
     ending: Ending | None = None
 
@@ -300,10 +302,16 @@ class Pool(Struct):
             if worker.phase is Phase.STOPPING:
                 worker.deadline = min(worker.deadline, now + self.stop_patience())
 
+    def on_recall(self) -> None:
+        """A change is ordered: with it halted workers come back, unless they are halted again before it comes."""
+        self.recalled = self.halted
+
     def on_change(self) -> None:
         """The application is another: a new generation takes over, slot by slot."""
         self.generation += 1
-        self.held = self.halted = False
+        self.held = False
+        self.halted = self.halted and not self.recalled
+        self.recalled = False
         for slot in self.slots:
             slot.failures, slot.retry_at = 0, -math.inf
 
@@ -323,7 +331,7 @@ class Pool(Struct):
 
     def on_halt(self) -> None:
         """All workers go, the master stays."""
-        self.halted = True
+        self.halted, self.recalled = True, False
 
     def stop_patience(self) -> float:
         """Seconds a worker has that is asked to stop now."""
