@@ -21,6 +21,7 @@ from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.child import reap
 from drawbar.supervisor.control import process
 from drawbar.supervisor.control.desk import Command, Desk
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.logs import Log
 
@@ -98,7 +99,7 @@ class Master:
         if signal.SIGTERM in arrived:
             self._ended = True
         for pid, status in reap():
-            assert self.desk.on_died(pid, status)
+            assert self.desk.on_died(pid, Exit(status, out_of_memory=False))
             tell("buried", str(pid))
 
     def _carry_out(self, command: Command) -> None:

@@ -22,9 +22,10 @@ from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.crew import Crew, RunWorker
 from drawbar.supervisor.decisions import End, decide, next_wake
-from drawbar.supervisor.exits import describe_exit, signal_name
+from drawbar.supervisor.exits import Exit, signal_name
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
+from drawbar.supervisor.host.oom import OomCount
 from drawbar.supervisor.host.pid_file import PidFile
 from drawbar.supervisor.host.places import go_home, settle_places
 from drawbar.supervisor.host.privileges import hand_over_logs
@@ -98,6 +99,7 @@ class Master:
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
+        self._out_of_memory = OomCount()
         self._watcher: Spawned | None = None
         self._settled = False
         """What was last begun (start, reload) has come to its end."""
@@ -498,25 +500,26 @@ class Master:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
         for pid, status in reap():
             self._reports.hear_out(pid)
-            self._bury(pid, status)
+            # Asked at each death, so that it tells about this one.
+            self._bury(pid, Exit(status, self._out_of_memory.has_risen()))
 
-    def _bury(self, pid: int, status: int) -> None:
+    def _bury(self, pid: int, end: Exit) -> None:
         worker = self.pool.find(pid)
         if worker is not None:
-            self.crew.on_death(worker, status)
+            self.crew.on_death(worker, end)
             if worker.slot not in self._slots():
                 self.listeners.close_slot(worker.slot)
         elif self._watcher is not None and pid == self._watcher.pid:
             self._watcher = None
             # A terminal's Ctrl-C ends it with everything else.
             if self.pool.ending is None:
-                self.log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
+                self.log.error(f"the watcher died: {end.describe()}; changes are no longer noticed")
         elif self.succession.has(pid):
-            self.succession.on_died(status)
+            self.succession.on_died(end)
         elif self.nursery.has(pid):
-            self.nursery.on_died(pid, status, self.clock())
+            self.nursery.on_died(pid, end, self.clock())
         else:
-            self.desk.on_died(pid, status)
+            self.desk.on_died(pid, end)
 
     # The fork server.
 

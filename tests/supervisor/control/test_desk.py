@@ -64,7 +64,7 @@ def test_a_control_process_that_is_killed_is_replaced_by_the_next_connection(tmp
         assert master.ask("GET", "/livez").status == 200
         (child,) = master.children()
         os.kill(child, signal.SIGKILL)
-        master.log.wait_for(rf"warning: the control process \(pid {child}\) killed by SIGKILL")
+        master.log.wait_for(rf"warning: the control process \(pid {child}\) killed by SIGKILL$")
         assert master.ask("GET", "/livez").status == 200
         assert master.children() != [child]
 
