@@ -53,6 +53,7 @@ cdef extern from "<signal.h>" nogil:
     enum:
         SIG_SETMASK
     int sigfillset(sigset_t* signals)
+    int sigdelset(sigset_t* signals, int number)
     int pthread_sigmask(int how, const sigset_t* signals, sigset_t* before)
     int pthread_kill(pthread_t thread, int number)
 
@@ -322,8 +323,11 @@ cdef class Sentinel:
         cdef int failed
         pthread_mutex_init(&watch.mutex, NULL)
         sem_init(&watch.end, 0, 0)
-        # Signals are for the interpreter's threads, and interrupt its main one.
+        # Signals are for the interpreter's threads, and interrupt its main one. Whoever asks each thread for its stack
+        # need not wait for this one, which has none.
         sigfillset(&all_signals)
+        if watch.dump_signal:
+            sigdelset(&all_signals, watch.dump_signal)
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, STACK_BYTES)
         pthread_sigmask(SIG_SETMASK, &all_signals, &before)
