@@ -13,9 +13,8 @@ from drawbar.config import Config, OperatorError
 from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
-from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.host.memory import read_rss
-from drawbar.supervisor.host.oom import OomCount
 from drawbar.supervisor.host.privileges import settle_as
 from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
@@ -76,7 +75,6 @@ class Crew:
         self._clock = clock
         self._cells: dict[int, int] = {}
         """Pid -> its cell on the scoreboard."""
-        self._out_of_memory = OomCount()
         self._promotable: dict[int, Spawned] = {}
         """Pid -> a worker that has a socket for orders."""
 
@@ -236,7 +234,7 @@ class Crew:
         self.scoreboard.count_restart(Cause.REFORK.value)
         self.pool.on_promoted(worker)
 
-    def on_death(self, worker: Worker, status: int) -> None:
+    def on_death(self, worker: Worker, end: Exit) -> None:
         """Buries a worker."""
         replaced = self.pool.is_obsolete(worker)
         death = self.pool.on_died(worker, self._clock())
@@ -248,7 +246,7 @@ class Crew:
             spawned.orders.close()
         if self.pool.ending is None and (replaced or not death.expected):
             self.scoreboard.count_restart(self._cause(worker, death).value)
-        self._tell_death(worker, death, status)
+        self._tell_death(worker, death, end.describe(by_us=death.expected))
 
     def look(self) -> None:
         """Sees whether the workers are well."""
@@ -285,10 +283,7 @@ class Crew:
             return Cause.RELOAD
         return Cause.BOOT if death.phase is Phase.STARTING else Cause.CRASH
 
-    def _tell_death(self, worker: Worker, death: Death, status: int) -> None:
-        # Asked at each death, so that it tells about this one.
-        out_of_memory = self._out_of_memory.has_risen()
-        end = describe_exit(status, by_us=death.expected, out_of_memory=out_of_memory)
+    def _tell_death(self, worker: Worker, death: Death, end: str) -> None:
         if death.expected:
             self.log.debug(f"{self.name(worker)} {end}")
             return

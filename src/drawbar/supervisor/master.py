@@ -22,9 +22,10 @@ from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import End, decide, next_wake
-from drawbar.supervisor.exits import describe_exit, signal_name
+from drawbar.supervisor.exits import Exit, signal_name
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
+from drawbar.supervisor.host.oom import OomCount
 from drawbar.supervisor.host.pid_file import PidFile
 from drawbar.supervisor.host.places import go_home, settle_places
 from drawbar.supervisor.host.privileges import hand_over_logs
@@ -37,7 +38,7 @@ from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import Former, require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
@@ -95,11 +96,11 @@ class Master:
         self._teller = teller or Teller()
         self.is_resized = inherited is not None and inherited.workers is not None
         """Somebody said another number of workers than the configuration."""
-        self._former: tuple[Config, Loaded | None, Log] | None = None
-        """What to go back to when the configuration in force does not start."""
+        self._former: Former | None = None
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
+        self._out_of_memory = OomCount()
         self._watcher: Spawned | None = None
         self._settled = False
         """What was last begun (start, reload) has come to its end."""
@@ -362,7 +363,12 @@ class Master:
         for key in kept:
             self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
         # One that has not come to serve yet is nothing to go back to.
-        self._former = self._former or (self.config, self.loaded, self.log)
+        former = Former(self.config, self.loaded, self.log, len(self.pool.slots), self.is_resized)
+        self._former = self._former or former
+        count = len(self._slots_of(config))
+        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
+        if count != len(self.pool.slots):
+            self._resize(count, on_trial=True)
         self._adopt(config, loaded, log)
         if strategy is not None:
             self.pool.strategy = strategy
@@ -381,10 +387,6 @@ class Master:
 
     def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
         """From now on this is the configuration."""
-        count = len(self._slots_of(config))
-        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
-        if count != len(self.pool.slots):
-            self._resize(count)
         self.config = self.crew.config = config
         self.loaded = loaded
         self.log = self.crew.log = self.desk.log = log
@@ -394,12 +396,16 @@ class Master:
     def _roll_back(self) -> None:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
         assert self._former is not None
-        (former, loaded, log), self._former = self._former, None
+        former, self._former = self._former, None
+        self.pool.recalled = False
+        # What somebody has asked for since is not taken back.
+        self._resize(len(self.pool.slots) if self.is_resized else former.workers)
+        self.is_resized = self.is_resized or former.is_resized
         try:
-            self._occupy(former, self._slots())
+            self._occupy(former.config, self._slots())
         except OperatorError as error:
             self.tell_error(f"the former places are not to be had any more: {error}")
-        self._adopt(former, loaded, log)
+        self._adopt(former.config, former.loaded, former.log)
         self.last_error = "the last reload failed: its workers do not start"
         self._settled = False
 
@@ -424,12 +430,13 @@ class Master:
         self._resize(count)
         self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
 
-    def _resize(self, count: int) -> None:
+    def _resize(self, count: int, *, on_trial: bool = False) -> None:
         """The highest slots go first; who leaves one serves on while new connections are led past it."""
         delays = {
             slot: self.listeners.retire_slot(slot) for slot in sorted(self._slots(), reverse=True) if slot > count
         }
-        self.pool.on_resize(count, {slot: self.clock() + delay for slot, delay in delays.items() if delay})
+        until = {slot: self.clock() + delay for slot, delay in delays.items() if delay}
+        self.pool.on_resize(count, until, on_trial=on_trial)
         self.listeners.keep_slots(self._slots())
         self._settled = False
 
@@ -494,30 +501,32 @@ class Master:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
         for pid, status in reap():
             self._reports.hear_out(pid)
-            self._bury(pid, status)
+            # Asked at each death, so that it tells about this one.
+            self._bury(pid, Exit(status, self._out_of_memory.has_risen()))
 
-    def _bury(self, pid: int, status: int) -> None:
+    def _bury(self, pid: int, end: Exit) -> None:
         worker = self.pool.find(pid)
         if worker is not None:
-            self.crew.on_death(worker, status)
+            self.crew.on_death(worker, end)
             if worker.slot not in self._slots():
                 self.listeners.close_slot(worker.slot)
         elif self._watcher is not None and pid == self._watcher.pid:
             self._watcher = None
             # A terminal's Ctrl-C ends it with everything else.
             if self.pool.ending is None:
-                self.log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
+                self.log.error(f"the watcher died: {end.describe()}; changes are no longer noticed")
         elif self.succession.has(pid):
-            self.succession.on_died(status)
+            self.succession.on_died(end)
         elif self.nursery.has(pid):
-            self.nursery.on_died(pid, status, self.clock())
+            self.nursery.on_died(pid, end, self.clock())
         else:
-            self.desk.on_died(pid, status)
+            self.desk.on_died(pid, end)
 
     # The fork server.
 
     def _renew(self) -> None:
         """A new generation begins: when its fork server is ready, or at once without one."""
+        self.pool.on_recall()
         if self.config.lifecycle.preload:
             self._begin_fork_server()
         else:
@@ -534,7 +543,7 @@ class Master:
     def _on_fork_server_ready(self) -> None:
         self.log.debug("the fork server is ready")
         was_barren, self.pool.barren = self.pool.barren, False
-        if not was_barren or self.pool.workers:
+        if not was_barren or self.pool.workers or self.pool.recalled:
             self.pool.on_change()
 
     def _on_fork_server_failed(self, why: str) -> None:

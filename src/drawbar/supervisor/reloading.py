@@ -5,12 +5,16 @@ process, which an upgrade or a restart brings, and is told.
 """
 
 import os
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from drawbar.config import Config, OperatorError
+from drawbar.supervisor.logs import Log
 from drawbar.supervisor.pool import Timing
+
+if TYPE_CHECKING:
+    from drawbar.config.sources import Loaded
 
 LASTING: Final = (
     "server.reload",
@@ -25,6 +29,16 @@ LASTING: Final = (
     "process.inetd",
 )
 """Settings that last as long as the master."""
+
+
+class Former(NamedTuple):
+    """What to go back to when the configuration in force does not start."""
+
+    config: Config
+    loaded: "Loaded | None"
+    log: Log
+    workers: int
+    is_resized: bool
 
 
 def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:

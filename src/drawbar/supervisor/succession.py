@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from drawbar.config import OperatorError
 from drawbar.net.scoreboard import Scoreboard
-from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.hooks import Upgrade, call_before_exec
 from drawbar.supervisor.host.places import go_home
 from drawbar.supervisor.poller import Poller
@@ -103,7 +103,7 @@ class Succession:
         """Whether that child is the next master."""
         return self._successor is not None and pid == self._successor.pid
 
-    def on_died(self, status: int) -> None:
+    def on_died(self, end: Exit) -> None:
         """The next master has ended: this one serves on."""
         assert self._successor is not None
         master, (pid, ready) = self._master, self._successor
@@ -117,7 +117,7 @@ class Succession:
             master.pid_file.restore()
         except OperatorError as error:
             master.tell_error(str(error))
-        master.tell_error(f"the new master (pid {pid}) {describe_exit(status)}: not upgraded, this one serves on")
+        master.tell_error(f"the new master (pid {pid}) {end.describe()}: not upgraded, this one serves on")
 
     def _leave_behind(self, ready: int) -> Inheritance:
         master = self._master

@@ -1,12 +1,13 @@
 """Where a worker's threads and tasks are: their stacks in the log, on demand and however stuck the worker is.
 
 Two ways lead there. The readable one is Python: names, source lines, what each task awaits; it needs a reactor that
-moves. The sure one is faulthandler's, which writes all threads' stacks from a signal handler in C, whoever holds the
-interpreter's lock. `STACKS_SIGNAL` asks for the first, and gets the second when nobody has answered within
-`ANSWER_SECONDS`, so whoever asks need not know how the worker is. `RAW_STACKS_SIGNAL` asks for the second at once.
+moves. The sure one is in C, where each thread writes its own stack from a signal handler, whoever holds the
+interpreter's lock (`own_stacks`). `STACKS_SIGNAL` asks for the first, and gets the second when nobody has answered
+within `ANSWER_SECONDS`, so whoever asks need not know how the worker is. `RAW_STACKS_SIGNAL` asks for the second at
+once.
 
-Both are real-time signals, counted from the last as `process.end_with_parent` has that one: those with names have other
-uses, and libraries count from the first. An application that registers faulthandler for itself loses nothing.
+These are real-time signals, counted from the last as `process.end_with_parent` has that one: those with names have
+other uses, and libraries count from the first. An application that registers faulthandler for itself loses nothing.
 
 The functions that look are pure: a look is a list of places, cheap to take; source lines are read when it is written.
 """
@@ -27,6 +28,7 @@ from drawbar.exchange.log_files import LogFiles
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import nobody_answers, signal_answered, tell_of_signal
+from drawbar.supervisor.worker.own_stacks import have_each_thread_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +38,6 @@ STACKS_SIGNAL: Final = signal.SIGRTMAX - 1
 RAW_STACKS_SIGNAL: Final = signal.SIGRTMAX - 2
 CALL_STACK_SIGNAL: Final = signal.SIGRTMAX - 3
 """Sent to one thread by the process itself: the stack of that thread alone."""
-
-RAW: Final = {RAW_STACKS_SIGNAL: True, CALL_STACK_SIGNAL: False}
-"""What faulthandler answers, and whether with the stacks of all threads."""
 
 ANSWER_SECONDS: Final = 0.5
 """For the reactor to hear of STACKS_SIGNAL. Well below the second that the master gives a worker before it kills it."""
@@ -163,10 +162,10 @@ class Stacks:
         # Of its own: its number must stay when the log is rotated, as handlers in C know nothing else.
         self.fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if log.is_off() else os.dup(log.file.fd)
         self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # A child of a worker that became the fork server: the module would take its parent's handlers for this one's.
-        for number, all_threads in RAW.items():
-            faulthandler.unregister(number)
-            faulthandler.register(number, file=self.fd, all_threads=all_threads, chain=False)
+        # A child of a worker that became the fork server: the module would take its parent's handler for this one's.
+        faulthandler.unregister(CALL_STACK_SIGNAL)
+        faulthandler.register(CALL_STACK_SIGNAL, file=self.fd, all_threads=False, chain=False)
+        have_each_thread_write(RAW_STACKS_SIGNAL, CALL_STACK_SIGNAL, self.fd)
         tell_of_signal(STACKS_SIGNAL, self._event_fd, ANSWER_SECONDS, RAW_STACKS_SIGNAL)
 
     def attach(self, reactor: Reactor, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -186,9 +185,8 @@ class Stacks:
 
     def close(self) -> None:
         """This process is a worker no more: who asks gets no answer."""
-        for number in RAW:
-            faulthandler.unregister(number)
-        for number in (STACKS_SIGNAL, *RAW):
+        faulthandler.unregister(CALL_STACK_SIGNAL)
+        for number in (STACKS_SIGNAL, RAW_STACKS_SIGNAL, CALL_STACK_SIGNAL):
             # Not the default, which would end the process.
             signal.signal(number, _unheard)
         os.close(self._event_fd)
