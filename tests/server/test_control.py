@@ -26,9 +26,11 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 class Controlled:
     """A server and its control socket."""
 
-    def __init__(self, servers: Servers, directory: Path, *options: str, target: str = "plain:app") -> None:
+    def __init__(
+        self, servers: Servers, directory: Path, *options: str, target: str = "plain:app", chdir: Path = SITES
+    ) -> None:
         self.path = str(directory / "control.sock")
-        self.server: Server = servers(target, "--control-socket", self.path, *options, chdir=SITES)
+        self.server: Server = servers(target, "--control-socket", self.path, *options, chdir=chdir)
 
     def ask(self, method: str, target: str, body: Any = None) -> Answer:
         return ask(UnixConnection(self.path), method, target, body)
@@ -136,19 +138,54 @@ def test_ctl_changes_the_number_of_workers(server: Servers, tmp_path: Path) -> N
     done = controlled.ctl("workers", "0")
     assert (done.returncode, done.stdout) == (1, "")
     assert "one worker is the least" in done.stderr
+    # Who asked knows it: for others it is no trouble of the server.
+    assert controlled.status()["last_error"] is None
 
 
-def test_a_reload_that_fails_says_so_and_changes_nothing(server: Servers, tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text((SITES / "plain.py").read_text())
-    path = str(tmp_path / "control.sock")
-    running = server("app:app", "--control-socket", path, chdir=tmp_path)
-    (tmp_path / "app.py").write_text("raise RuntimeError('half written')\n")
-    command = [sys.executable, "-m", "drawbar", "ctl", "--control", path, "reload"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+WORKING = (SITES / "plain.py").read_text()
+BROKEN = "raise RuntimeError('half written')\n"
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+def test_a_reload_that_fails_says_why_and_changes_nothing(
+    server: Servers, tmp_path: Path, preload: tuple[str, ...]
+) -> None:
+    (tmp_path / "app.py").write_text(WORKING)
+    controlled = Controlled(server, tmp_path, *preload, target="app:app", chdir=tmp_path)
+    (tmp_path / "app.py").write_text(BROKEN)
+    done = controlled.ctl("reload")
     assert done.returncode == 1
-    assert done.stderr.startswith("drawbar: error: the new workers do not start")
-    assert ask(UnixConnection(path), "GET", "/readyz").status == 200
-    assert ask(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE_S), "GET", "/").text == "ok"
+    assert done.stderr.startswith("drawbar: error: the new workers do not start, the former ones serve on: ")
+    assert done.stderr.count("RuntimeError: half written") == done.stderr.count("\n") == 1
+    status = controlled.status()
+    assert status["last_error"].startswith("the last reload failed: ")
+    assert "RuntimeError: half written" in status["last_error"]
+    assert status["last_error_s_ago"] >= 0
+    assert controlled.ask("GET", "/readyz").status == 200
+    address = http.client.HTTPConnection("127.0.0.1", controlled.server.port, timeout=PATIENCE_S)
+    assert ask(address, "GET", "/").text == "ok"
+    (tmp_path / "app.py").write_text(WORKING)
+    assert controlled.ctl("reload").returncode == 0
+    assert controlled.status()["last_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "text", "why"),
+    [("app.py", BROKEN, "RuntimeError: half written"), ("drawbar.toml", "[server]\nwrong = 1\n", "wrong")],
+)
+def test_an_upgrade_that_fails_says_why(server: Servers, tmp_path: Path, broken: str, text: str, why: str) -> None:
+    (tmp_path / "app.py").write_text(WORKING)
+    file = tmp_path / "drawbar.toml"
+    file.write_text("")
+    controlled = Controlled(server, tmp_path, "--config", str(file), target="app:app", chdir=tmp_path)
+    (tmp_path / broken).write_text(text)
+    done = controlled.ctl("upgrade")
+    assert done.returncode == 1
+    assert done.stderr.startswith("drawbar: error: the new master does not start, this one serves on: ")
+    assert why in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert why in controlled.status()["last_error"]
+    assert controlled.ask("GET", "/readyz").status == 200
 
 
 def test_kill_and_the_cause_that_is_counted(server: Servers, tmp_path: Path) -> None:

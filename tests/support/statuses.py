@@ -62,6 +62,7 @@ def status(factor: int = 1, taken: float = 0.0) -> Status:
         restarts={"crash": 1, "reload": 0},
         totals=totals(factor),
         last_error=None,
+        last_error_s_ago=None,
         config_file="drawbar.toml",
         memory=Memory(18 * MB, 6 * MB, 12 * MB),
         taken=taken,

@@ -53,6 +53,4 @@ def serve(said: Serving) -> int:
     from drawbar import supervisor  # `drawbar ctl` and help need none
 
     debug = Debug()
-    return exit_code(
-        lambda: supervisor.run(load_settings(said, debug), reread=lambda: load_settings(said, debug)), debug
-    )
+    return exit_code(lambda: supervisor.run(lambda: load_settings(said, debug)), debug)

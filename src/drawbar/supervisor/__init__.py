@@ -13,14 +13,28 @@ from collections.abc import Callable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
+    from drawbar.supervisor.upgrade import Inheritance
 
 
-def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
-    """Serves until told to stop; returns the exit code. `reread` gives the configuration as it is written by then.
+def run(read: "Callable[[], Loaded]") -> int:
+    """Serves until told to stop; returns the exit code. `read` gives the configuration as it is written by then.
 
-    Raises OperatorError when a bind cannot be had, a log or the spill directory not be written, or the application not
-    be started.
+    Raises OperatorError when the configuration is wrong, a bind cannot be had, a log or the spill directory not be
+    written, or the application not be started. A master that this one was to follow hears why, too.
     """
+    from drawbar.config import OperatorError
+    from drawbar.supervisor.upgrade import Inheritance
+
+    inherited = Inheritance.take(os.environ)
+    try:
+        return _run(read, inherited)
+    except OperatorError as error:
+        if inherited is not None:
+            inherited.tell_failed(str(error))
+        raise
+
+
+def _run(read: "Callable[[], Loaded]", inherited: "Inheritance | None") -> int:
     # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
     # importing touches none of theirs. The master runs none of it.
     from drawbar.config import OperatorError
@@ -28,14 +42,13 @@ def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
     from drawbar.supervisor.host.places import settle_places
     from drawbar.supervisor.master import Master
     from drawbar.supervisor.reloading import require_file
-    from drawbar.supervisor.upgrade import Inheritance
     from drawbar.supervisor.worker.life import run_worker
 
+    loaded = read()
     process = loaded.config.process
     if process.umask is not None:
         # Before any file or socket is made.
         os.umask(process.umask)
-    inherited = Inheritance.take(os.environ)
     if inherited is not None:
         require_file(inherited.file, loaded.file)
     config = settle_places(loaded.config)
@@ -50,7 +63,7 @@ def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
             config,
             run_worker=run_worker,
             loaded=loaded,
-            reread=reread,
+            reread=read,
             inherited=inherited,
             teller=teller,
         ).run()

@@ -42,6 +42,7 @@ from drawbar.supervisor.reloading import Former, require_file, take_over, timing
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
+from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
 
@@ -85,7 +86,7 @@ class Master:
         """Nobody accepts connections."""
         self.interface = ""
         """What the workers found the application to be."""
-        self.last_error = ""
+        self.last_error = LastError(clock)
         self.began_at = time.time()
         self._began = clock()
         self._reread = reread
@@ -222,6 +223,7 @@ class Master:
             raise OperatorError(ending.error)
         else:
             self.log.critical(ending.error)
+            self.succession.on_failed(ending.error)
         return code
 
     # Time.
@@ -259,7 +261,7 @@ class Master:
     def _settle(self) -> None:
         """What follows when each slot has its worker, or the new generation turned out not to start."""
         if self.pool.held and self._former is not None:
-            self._roll_back()
+            self._roll_back(self.crew.last_failure)
         if self._settled or self.nursery.is_preparing or not (self.pool.is_settled() or self.pool.held):
             return
         self._settled = self._has_settled = True
@@ -272,8 +274,9 @@ class Master:
         self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
         if self._former is not None:
             self._former = None
+            self.last_error.forget()
             self.log.info(f"reloaded: {len(self.pool.slots)} workers of generation {self.pool.generation}")
-        self.orders.on_settled(held=self.pool.held)
+        self.orders.on_settled(self.crew.last_failure if self.pool.held else None)
 
     # Signals.
 
@@ -310,7 +313,7 @@ class Master:
 
     def tell_error(self, line: str) -> None:
         """Something that was asked for cannot be, or went wrong; the status shows it too."""
-        self.last_error = line
+        self.last_error.keep(line)
         self.log.error(line)
 
     def _on_hangup(self, by: str) -> None:
@@ -392,8 +395,9 @@ class Master:
         self.pool.timing = self._timing or timing_of(config)
         self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, why: str) -> None:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
+        self.last_error.keep(f"the last reload failed: {why}")
         assert self._former is not None
         former, self._former = self._former, None
         self.pool.recalled = False
@@ -403,9 +407,8 @@ class Master:
         try:
             self._occupy(former.config, self._slots())
         except OperatorError as error:
-            self.tell_error(f"the former places are not to be had any more: {error}")
+            self.tell_error(f"{self.last_error.line}; the former places are not to be had any more: {error}")
         self._adopt(former.config, former.loaded, former.log)
-        self.last_error = "the last reload failed: its workers do not start"
         self._settled = False
 
     @property
@@ -554,8 +557,8 @@ class Master:
             return
         self.tell_error(f"{why}; the workers serve on")
         if self._former is not None and not self.nursery.is_preparing:
-            self._roll_back()
-            self.orders.on_settled(held=True)
+            self._roll_back(why)
+            self.orders.on_settled(why)
 
     # The watcher of source files, in development.
 

@@ -63,29 +63,34 @@ class Orders:
             except Refused as refused:
                 self._master.desk.refuse(command, str(refused), refused.kind)
             except OperatorError as error:
-                self._master.tell_error(str(error))
+                # The asker is told: what the status shows as the last error is news to whoever looks there.
+                self._master.log.error(str(error))
                 self._master.desk.refuse(command, str(error), "conflict")
             else:
                 if result is not None:
                     self._master.desk.answer(command, result)
 
-    def on_settled(self, *, held: bool) -> None:
-        """A reload has come to its end; `held`: its workers do not start."""
+    def on_settled(self, failure: str | None) -> None:
+        """A reload has come to its end; `failure`: why its workers do not start."""
         waiting, self._waiting = self._waiting, []
         for command in waiting:
-            if held:
-                self._master.desk.refuse(command, "the new workers do not start, the former ones serve on; see the log")
-            else:
+            if failure is None:
                 self._master.desk.answer(command, status_of(self._master))
+            else:
+                why = f"the new workers do not start, the former ones serve on: {failure}"
+                self._master.desk.refuse(command, why)
 
-    def on_upgraded(self, pid: int | None) -> None:
-        """The new master serves; None: it does not."""
+    def on_upgraded(self, pid: int) -> None:
+        """The new master serves."""
         waiting, self._upgrades = self._upgrades, []
         for command in waiting:
-            if pid is None:
-                self._master.desk.refuse(command, "the new master does not start, this one serves on; see the log")
-            else:
-                self._master.desk.answer(command, {"pid": pid})
+            self._master.desk.answer(command, {"pid": pid})
+
+    def on_not_upgraded(self, why: str) -> None:
+        """The new master does not start."""
+        waiting, self._upgrades = self._upgrades, []
+        for command in waiting:
+            self._master.desk.refuse(command, f"the new master does not start, this one serves on: {why}")
 
     def _follow(self, command: Command) -> Mapping[str, Any] | None:
         verb = self._verbs.get(command.verb)

@@ -42,7 +42,8 @@ def status_of(master: "Master") -> dict[str, Any]:
         ],
         desired=len(master.pool.slots),
         restarts=master.scoreboard.restarts(),
-        last_error=master.last_error or None,
+        last_error=master.last_error.line,
+        last_error_s_ago=master.last_error.age_s,
         config_file=None if master.loaded is None else master.loaded.file,
     )
     result: dict[str, Any] = msgspec.to_builtins(record)

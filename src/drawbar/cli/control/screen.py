@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from drawbar.cli.control.show import busy, percentiles, phase_and_age, workers_ready
+from drawbar.cli.control.show import busy, last_error, percentiles, phase_and_age, workers_ready
 from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, cut, plain, size, time
 from drawbar.supervisor.control.status import Histogram, Status, Worker
@@ -106,8 +106,7 @@ def _queues(status: Status) -> Iterator[tuple[str, str]]:
     ]
     if parts:
         yield "backlog", ", ".join(parts)
-    if status.last_error:
-        yield "last error", plain(status.last_error)
+    yield from last_error(status)
 
 
 def _columns(*, wide: bool) -> list[Column]:

@@ -50,6 +50,13 @@ def busy(worker: Worker) -> str:
     return f"{worker.busy}/{worker.threads}" if worker.threads else str(worker.busy)
 
 
+def last_error(status: Status) -> Iterator[tuple[str, str]]:
+    """What went wrong last, and how long ago; nothing when nothing did, or it is mended."""
+    if status.last_error:
+        age = "" if status.last_error_s_ago is None else f"{time(status.last_error_s_ago)} ago: "
+        yield "last error", f"{age}{plain(status.last_error)}"
+
+
 def percentiles(counted: Histogram) -> str:
     """`p50 0.8 ms  p95 4.1 ms  p99 21 ms`."""
     return "  ".join(f"p{share * 100:.0f} {time(counted.quantile(share))}" for share in (0.5, 0.95, 0.99))
@@ -145,8 +152,7 @@ def _trouble(status: Status) -> Iterator[tuple[str, str]]:
     retiring = [f"worker {worker.slot} ({worker.retiring})" for worker in status.workers if worker.retiring]
     if retiring:
         yield "* leaving", ", ".join(retiring)
-    if status.last_error:
-        yield "last error", plain(status.last_error)
+    yield from last_error(status)
 
 
 OLDEST_SHOWN = 5

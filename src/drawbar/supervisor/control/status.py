@@ -57,6 +57,7 @@ class Record(Struct):
     desired: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     last_error: str | None = None
+    last_error_s_ago: float | None = None
     config_file: str | None = None
 
 
@@ -179,6 +180,7 @@ class Status(Struct):
     restarts: dict[str, int]
     totals: Totals
     last_error: str | None
+    last_error_s_ago: float | None
     config_file: str | None
     memory: Memory | None
     """The master's own."""
@@ -210,6 +212,7 @@ def merge(record: Record, cells: dict[int, Cell], totals: Totals, memory: dict[i
         restarts=record.restarts,
         totals=totals,
         last_error=record.last_error,
+        last_error_s_ago=record.last_error_s_ago,
         config_file=record.config_file,
         memory=memory.get(record.pid),
         taken=taken,
