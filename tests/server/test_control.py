@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from drawbar.config.sources import load
 from tests.conftest import Connect
 from tests.server.conftest import Fifo
 from tests.support.desk import Answer, UnixConnection, ask
@@ -248,6 +250,27 @@ def test_an_upgrade_keeps_socket_addresses_and_figures(server: Servers, connect:
         os.kill(status["pid"], signal.SIGTERM)
     assert controlled.server.wait() == 0
     assert not os.path.exists(controlled.path)
+
+
+def test_a_reload_tells_what_waits_for_an_upgrade(server: Servers, tmp_path: Path) -> None:
+    file = tmp_path / "drawbar.toml"
+    file.write_text("[server]\nworkers = 1\n")
+    controlled = Controlled(server, tmp_path, "--config", str(file))
+    file.write_text("[server]\nworkers = 2\n[process]\numask = '027'\n")
+    warning = "drawbar: warning: process.umask has changed: an upgrade or a restart will honour it\n"
+    for options in ([], ["--no-wait"]):
+        done = controlled.ctl("reload", *options)
+        assert (done.returncode, done.stderr) == (0, warning)
+    shown = controlled.ctl("config").stdout
+    assert 'umask = ""  # default; waits for an upgrade: "027"' in shown
+    shown = controlled.ctl("config", "--all").stdout
+    # The rest is in force, and all of it a file that could be read again.
+    settings = tomllib.loads(shown)
+    assert settings["server"]["workers"] == 2
+    assert settings["app"]["target"] == "plain:app"
+    written = tmp_path / "written.toml"
+    written.write_text(shown)
+    assert load({}, {}, file=str(written)).config.server.workers == 2
 
 
 @pytest.mark.parametrize("verb", [["logs", "reopen"], ["stacks"], ["restart"], ["config", "--json"]])

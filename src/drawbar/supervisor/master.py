@@ -38,7 +38,7 @@ from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import Former, require_file, take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import Former, in_force, later, require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
@@ -342,10 +342,10 @@ class Master:
             haste = "in haste" if self.pool.stops == 2 else "at once"
             self.log.info(f"{by} again: stopping {haste}")
 
-    def reload(self, by: str, strategy: Strategy | None = None) -> None:
+    def reload(self, by: str, strategy: Strategy | None = None) -> list[str]:
         """Reads the configuration again and has a new generation of workers take over, by its strategy or another.
 
-        Raises OperatorError when it is wrong, and then nothing has changed.
+        Returns warnings. Raises OperatorError when it is wrong, and then nothing has changed.
         """
         self.notifier.reloading()
         go_home()
@@ -355,6 +355,8 @@ class Master:
                 require_file(self.loaded.file, loaded.file)
             wanted = self.config if loaded is None else settle_places(loaded.config)
             config, kept = take_over(self.config, wanted)
+            if loaded is not None and self.loaded is not None:
+                loaded = in_force(self.loaded, loaded, kept)
             require_room(self.scoreboard, len(self.pool.slots), len(self._slots_of(config)), "server.workers")
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
             self._occupy(config, self._slots_of(config))
@@ -362,8 +364,9 @@ class Master:
         except (OperatorError, OSError) as error:
             self.notifier.ready("the last reload was refused")
             raise OperatorError(f"{by}: not reloaded, nothing has changed: {error}") from error
-        for key in kept:
-            self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
+        warnings = [later(key) for key in kept]
+        for line in warnings:
+            self.log.warning(line)
         # One that has not come to serve yet is nothing to go back to.
         former = Former(self.config, self.loaded, self.log, len(self.pool.slots), self.is_resized)
         self._former = self._former or former
@@ -377,6 +380,7 @@ class Master:
         self._settled = False
         self.log.info(f"{by}: reloading, {self.pool.strategy.value}")
         self._renew()
+        return warnings
 
     def _occupy(self, config: Config, slots: list[int]) -> None:
         """Takes pid file and listeners as this configuration has them. Raises OperatorError, and has taken neither."""

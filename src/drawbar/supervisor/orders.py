@@ -35,8 +35,8 @@ class Orders:
 
     def __init__(self, master: "Master") -> None:
         self._master = master
-        self._waiting: list[Command] = []
-        """Answered when the workers are settled."""
+        self._waiting: list[tuple[Command, list[str]]] = []
+        """Answered when the workers are settled, with these warnings."""
         self._upgrades: list[Command] = []
         """Answered when the next master serves, or does not."""
         self._verbs: dict[str, Callable[[Command], Mapping[str, Any] | None]] = {
@@ -73,9 +73,9 @@ class Orders:
     def on_settled(self, failure: str | None) -> None:
         """A reload has come to its end; `failure`: why its workers do not start."""
         waiting, self._waiting = self._waiting, []
-        for command in waiting:
+        for command, warnings in waiting:
             if failure is None:
-                self._master.desk.answer(command, status_of(self._master))
+                self._master.desk.answer(command, {**status_of(self._master), "warnings": warnings})
             else:
                 why = f"the new workers do not start, the former ones serve on: {failure}"
                 self._master.desk.refuse(command, why)
@@ -103,11 +103,11 @@ class Orders:
     # The verbs. None: the answer comes later.
 
     def _replace(self, command: Command, strategy: Strategy | None) -> Mapping[str, Any] | None:
-        self._master.reload(BY, strategy)
+        warnings = self._master.reload(BY, strategy)
         if command.arguments.get("wait"):
-            self._waiting.append(command)
+            self._waiting.append((command, warnings))
             return None
-        return {"generation": self._master.pool.generation}
+        return {"generation": self._master.pool.generation, "warnings": warnings}
 
     def _upgrade(self, command: Command) -> Mapping[str, Any] | None:
         pid = self._master.upgrade(BY)

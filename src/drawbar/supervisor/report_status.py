@@ -12,6 +12,7 @@ from drawbar.supervisor.control.status import Backlog, Listener, Record, WorkerR
 from drawbar.supervisor.listening.sockets import address_of
 
 if TYPE_CHECKING:
+    from drawbar.config.sources import Effective
     from drawbar.supervisor.master import Master
 
 
@@ -65,17 +66,19 @@ def phase_of(master: "Master") -> str:
 
 
 def effective_settings(master: "Master") -> dict[str, Any]:
-    """Every setting in force, and where it comes from."""
+    """Every setting in force, and where it comes from; what is wanted and waits for an upgrade beside it."""
     loaded = master.loaded
     if loaded is None:
         return {"file": None, "settings": []}
     return {
         "file": loaded.file,
-        "settings": [
-            {"key": item.setting.key, "value": item.setting.show(item.value), "source": item.place or "default"}
-            for item in loaded.effective
-        ],
+        "settings": [_setting(item) for item in loaded.effective],
     }
+
+
+def _setting(item: "Effective") -> dict[str, str]:
+    said = {"key": item.setting.key, "value": item.setting.show(item.value), "source": item.place or "default"}
+    return said if item.waits is None else {**said, "waits": item.waits}
 
 
 def _listeners(master: "Master") -> list[Listener]:

@@ -67,6 +67,8 @@ SETTINGS = {
     "settings": [
         {"key": "server.bind", "value": ":80", "source": "--bind"},
         {"key": "server.workers", "value": "2", "source": "drawbar.toml"},
+        {"key": "process.umask", "value": "", "source": "default", "waits": "027"},
+        {"key": "future.odd", "value": "a\x1b", "source": "--odd"},
         {"key": "log.level", "value": "info", "source": "default"},
     ],
 }
@@ -74,23 +76,29 @@ SETTINGS = {
 
 def test_settings_that_somebody_set() -> None:
     assert settings_lines(SETTINGS, every=False) == [
-        "file  drawbar.toml",
+        "# file: drawbar.toml",
         "",
         "[server]",
-        "bind = :80  # from --bind",
+        'bind = [":80"]  # from --bind',
         "workers = 2  # from drawbar.toml",
+        "",
+        "[process]",
+        'umask = ""  # default; waits for an upgrade: "027"',
+        "",
+        "[future]",
+        'odd = "a\\U0000001b"  # from --odd',
     ]
 
 
 def test_every_setting() -> None:
-    assert settings_lines(SETTINGS, every=True)[-3:] == ["", "[log]", "level = info  # default"]
+    assert settings_lines(SETTINGS, every=True)[-3:] == ["", "[log]", 'level = "info"  # default']
 
 
 def test_no_setting_at_all() -> None:
     assert settings_lines({"file": None, "settings": []}, every=False) == [
-        "file  none",
+        "# file: none",
         "",
-        "every setting has its default",
+        "# every setting has its default",
     ]
 
 

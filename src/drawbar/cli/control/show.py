@@ -5,6 +5,8 @@ from typing import Any
 
 from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, plain, plural, size, time
+from drawbar.config.settings import SETTINGS
+from drawbar.config.written import quoted, toml
 from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker
 
 DEFAULT = "default"
@@ -63,20 +65,37 @@ def percentiles(counted: Histogram) -> str:
 
 
 def settings_lines(answer: Mapping[str, Any], every: bool) -> list[str]:
-    """The settings in force, section by section, each with where it comes from; without `every` those somebody set."""
-    settings = [item for item in answer.get("settings", []) if every or item.get("source") != DEFAULT]
-    lines = [f"file  {answer.get('file') or 'none'}"]
+    """The settings in force as a drawbar.toml, each with where it comes from; without `every` those somebody set."""
+    settings = [
+        item for item in answer.get("settings", []) if every or item.get("source") != DEFAULT or "waits" in item
+    ]
+    lines = [f"# file: {answer.get('file') or 'none'}"]
     section = ""
     for item in settings:
         name, _, field = str(item["key"]).partition(".")
         if name != section:
             lines += ["", f"[{name}]"]
             section = name
-        source = item.get("source")
-        lines.append(f"{field} = {item['value']}  # {source if source == DEFAULT else f'from {source}'}")
+        lines.append(f"{field} = {_toml(item, 'value')}  # {_remark(item)}")
     if not settings:
-        lines += ["", "every setting has its default"]
+        lines += ["", "# every setting has its default"]
     return [plain(line) for line in lines]
+
+
+def _remark(item: Mapping[str, Any]) -> str:
+    source = item.get("source")
+    place = source if source == DEFAULT else f"from {source}"
+    return f"{place}; waits for an upgrade: {_toml(item, 'waits')}" if "waits" in item else str(place)
+
+
+def _toml(item: Mapping[str, Any], member: str) -> str:
+    """The text of a value as TOML; a setting that only the server knows, being of another version, is text."""
+    text = str(item[member])
+    setting = next((setting for setting in SETTINGS if setting.key == item["key"]), None)
+    try:
+        return quoted(text) if setting is None else toml(setting, setting.parse(text))
+    except ValueError:
+        return quoted(text)
 
 
 def stacks_lines(answer: Mapping[str, Any]) -> list[str]:
