@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from drawbar.config.sources import load
 from tests.conftest import Connect
 from tests.server.conftest import Fifo
+from tests.support import frames
 from tests.support.desk import Answer, UnixConnection, ask
 from tests.support.server import PATIENCE_S, ROOT, Server, Servers
 
@@ -129,6 +130,26 @@ def test_a_request_in_flight_is_shown_with_its_target(
     fifo.release()
     assert client.response().status == 200
     assert controlled.status()["workers"][0]["in_flight"] == []
+
+
+def test_what_lasts_by_its_nature_is_not_the_oldest_request(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path, "--interface", "asgi", target="lasting:app")
+    stream, socket, client = (connect(controlled.server) for _ in range(3))
+    stream.send(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert stream.read_until(b"begun")
+    socket.send(frames.head())
+    assert socket.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    found = controlled.metrics()
+    assert (found["drawbar_requests_running"], found["drawbar_oldest_request_seconds"]) == (2, 0)
+    (worker,) = controlled.status()["workers"]
+    assert [running["answered"] for running in worker["in_flight"]] == [True, True]
+    client.send(GET)
+    controlled.server.output.wait_for("^holding")
+    assert controlled.metrics()["drawbar_oldest_request_seconds"] > 0
+    # Younger than the others, but somebody waits for it.
+    assert controlled.status()["workers"][0]["in_flight"][0]["request"] == "GET /"
+    for each in (stream, socket, client):
+        each.close()
 
 
 def test_ctl_changes_the_number_of_workers(server: Servers, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, plain, plural, size, time
 from drawbar.config.settings import SETTINGS
 from drawbar.config.written import quoted, toml
-from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker
+from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker, awaited
 
 DEFAULT = "default"
 """Where a setting that nobody set comes from."""
@@ -180,7 +180,7 @@ LONG_S = 1.0
 
 
 def _oldest(workers: Sequence[Worker], width: int) -> list[str]:
-    found = [(running.seconds, worker, running) for worker in workers for running in worker.in_flight]
+    found = [(running.seconds, worker, running) for worker in workers for running in awaited([worker])]
     slow = sorted((item for item in found if item[0] >= LONG_S), key=lambda item: -item[0])[:OLDEST_SHOWN]
     columns = (Column("IN FLIGHT"), Column("WORKER"), Column("REQUEST", right=False))
     rows = [

@@ -5,6 +5,7 @@ so a field is added here and nowhere else. Times are seconds, sizes bytes, count
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct, field
@@ -70,16 +71,21 @@ class Memory(Struct):
 
 
 class Running(Struct):
-    """A request in flight. `called` is false while it waits for its application."""
+    """A request in flight. `called` is false while it waits for its application.
+
+    `answered`: its response has begun, or another protocol took the connection over. A stream and a WebSocket last as
+    long as they like, and nobody waits for them.
+    """
 
     request: str
     seconds: float
     called: bool = True
     peer: str | None = None
+    answered: bool = False
 
 
 class Cell(Struct):
-    """What one worker counts on the scoreboard. `in_flight` has the oldest first."""
+    """What one worker counts on the scoreboard. `in_flight` has the oldest first, and those answered last."""
 
     pid: int
     requests: int = 0
@@ -88,6 +94,11 @@ class Cell(Struct):
     threads: int = 0
     connections: int = 0
     in_flight: list[Running] = field(default_factory=list)
+
+
+def awaited(cells: "Iterable[Cell | Worker]") -> "Iterator[Running]":
+    """The requests whose clients wait for an answer."""
+    return (running for cell in cells for running in cell.in_flight if not running.answered)
 
 
 class Histogram(Struct):
@@ -157,7 +168,7 @@ class Worker(Struct):
     connections: int = 0
     memory: Memory | None = None
     in_flight: list[Running] = field(default_factory=list)
-    """The oldest first, at most SHOWN of them."""
+    """The oldest first, and those answered last; at most SHOWN of them."""
 
 
 class Status(Struct):
