@@ -45,6 +45,7 @@ from drawbar.supervisor.succession import Succession, require_room, take_scorebo
 from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
+from drawbar.supervisor.words import plural
 
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
@@ -268,14 +269,14 @@ class Master:
         self.listeners.drop_left()
         if not self.config.lifecycle.preload and not self.pool.held:
             self.nursery.close()
-        self.notifier.ready(f"{len(self.pool.slots)} workers serve")
+        self.notifier.ready(plural(len(self.pool.slots), "worker serves", "workers serve"))
         if not self.pool.held:
             self.succession.on_serving()
         self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
         if self._former is not None:
             self._former = None
             self.last_error.forget()
-            self.log.info(f"reloaded: {len(self.pool.slots)} workers of generation {self.pool.generation}")
+            self.log.info(f"reloaded: {plural(len(self.pool.slots), 'worker')} of generation {self.pool.generation}")
         self.orders.on_settled(self.crew.last_failure if self.pool.held else None)
 
     # Signals.
@@ -434,7 +435,7 @@ class Master:
         require_room(self.scoreboard, len(self.pool.slots), count, by)
         self.is_resized = True
         self._resize(count)
-        self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
+        self.log.info(f"{by}: {plural(count, 'worker')} from now on")
 
     def _resize(self, count: int, *, on_trial: bool = False) -> None:
         """The highest slots go first; who leaves one serves on while new connections are led past it."""
@@ -472,7 +473,7 @@ class Master:
 
     def write_stacks(self, by: str, worker: Worker | None = None) -> None:
         """Has every worker, or the one, write what its threads and tasks are doing."""
-        whose = f"{len(self.pool.workers)} workers" if worker is None else self.crew.name(worker)
+        whose = plural(len(self.pool.workers), "worker") if worker is None else self.crew.name(worker)
         self.log.info(f"{by}: the stacks of {whose} follow")
         self.crew.write_stacks(worker)
 

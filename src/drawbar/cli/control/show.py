@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from drawbar.cli.control.table import Column, pairs, table
-from drawbar.cli.control.text import count, plain, plural, size, time
+from drawbar.cli.control.text import count, plain, size, time
 from drawbar.config.settings import SETTINGS
 from drawbar.config.written import quoted, toml
 from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker, awaited
+from drawbar.supervisor.words import plural
 
 DEFAULT = "default"
 """Where a setting that nobody set comes from."""
