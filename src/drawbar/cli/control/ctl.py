@@ -50,8 +50,8 @@ class Commands(click.Group):
 def ctl(ctx: click.Context, control: str | None) -> None:
     """Ask and tell a running server, over its control socket.
 
-    Without --control it is the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml names, or else your only running
-    server's.
+    Without --control it is the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml names, or else that of your only
+    running server, or of the only one that was started in this directory.
     """
     ctx.meta["client"] = lambda: choose(control, os.environ, os.geteuid())
 
