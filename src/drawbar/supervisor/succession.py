@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from drawbar.config import OperatorError
+from drawbar.hooks import Upgrade
 from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.exits import Exit
-from drawbar.supervisor.hooks import Upgrade, call_before_exec
+from drawbar.supervisor.hooks import call_before_exec
 from drawbar.supervisor.host.places import go_home
 from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.upgrade import FAILED, MESSAGE_BYTES, Inheritance, Successor, stand_by, start_successor

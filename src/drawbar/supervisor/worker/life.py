@@ -16,8 +16,9 @@ from typing import Any
 
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp, load_target
+from drawbar.hooks import Worker
 from drawbar.supervisor.child import Reporter
-from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
+from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, finished_request
 from drawbar.supervisor.host.places import go_home_if_lost
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import give_back_memory
