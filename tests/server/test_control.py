@@ -74,6 +74,7 @@ def test_status_of_workers(server: Servers, tmp_path: Path) -> None:
         ("models:app", ("--concurrency", "greenlets", "--max-concurrency", "5"), 5),
         ("plain:app", ("--concurrency", "fork", "--max-concurrency", "3"), 3),
         ("plain:app", ("--threads", "1"), 1),
+        ("plain:app", ("--threads", "1:4"), 4),
     ],
 )
 def test_places_for_calls(server: Servers, tmp_path: Path, target: str, options: tuple[str, ...], places: int) -> None:

@@ -97,10 +97,10 @@ def _now(cells: list[Cell]) -> Iterator[str]:
     yield from gauge(
         "drawbar_oldest_request_seconds", "Age of the oldest request whose response has not begun.", oldest
     )
-    yield from gauge("drawbar_threads", "Threads that call the application.", sum(cell.threads for cell in cells))
-    # Of a worker with tasks many more calls than threads can run.
+    yield from gauge("drawbar_threads", "Calls of the application there may be.", sum(cell.threads for cell in cells))
+    # Of a worker without a limit nothing is full.
     at_work = sum(min(cell.busy, cell.threads) for cell in cells)
-    yield from gauge("drawbar_threads_busy", "Threads inside the application.", at_work)
+    yield from gauge("drawbar_threads_busy", "Of those, calls that run.", at_work)
 
 
 def _runtime(told: Exposition) -> Iterator[str]:
