@@ -136,7 +136,7 @@ def test_a_reload_without_preload_ends_the_fork_server(server: Servers, connect:
     (tmp_path / "drawbar.toml").write_text(BIND)
     serving.process.send_signal(signal.SIGHUP)
     assert ends(fork_server)
-    serving.log.wait_for("reloaded: 1 workers")
+    serving.log.wait_for("reloaded: 1 worker of")
     after = json.loads(connect(serving).request(GET).body)
     assert after["imported_by"] == after["pid"]
     serving.stop()

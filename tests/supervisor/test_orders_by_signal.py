@@ -193,7 +193,7 @@ def test_a_reload_for_fewer_workers_lets_the_others_go_when_it_serves(tmp_path: 
         serving.signal(HUP)
         assert serving.next_event() == "ready"
         assert {serving.event("stopping")[1] for _ in range(3)} == former
-        serving.logged("reloaded: 1 workers")
+        serving.logged("reloaded: 1 worker of")
         assert serving.stop() == 0
 
 
@@ -210,7 +210,7 @@ def test_workers_that_do_not_start_take_log_and_pid_file_back(tmp_path: Path) ->
         serving.logged("the former worker serves on")
         # What it has said by now is of the time before.
         serving.signal(PWR)
-        serving.logged("SIGPWR: the stacks of 1 workers follow")
+        serving.logged("SIGPWR: the stacks of 1 worker follow")
         assert int(first.read_text()) == serving.process.pid
         assert not second.exists()
         said = len(serving.log.seen)

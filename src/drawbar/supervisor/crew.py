@@ -75,6 +75,8 @@ class Crew:
         self._clock = clock
         self._cells: dict[int, int] = {}
         """Pid -> its cell on the scoreboard."""
+        self.last_failure = ""
+        """Why a worker of the newest generation did not start."""
         self._promotable: dict[int, Spawned] = {}
         """Pid -> a worker that has a socket for orders."""
 
@@ -291,6 +293,8 @@ class Crew:
         if ending is not None and ending.operator:
             return  # The reason is the last line of all; it is not told twice.
         what = "could not start" if death.phase is Phase.STARTING else "died"
+        if death.phase is Phase.STARTING and worker.generation == self.pool.generation:
+            self.last_failure = worker.failure or end
         self.log.error(f"{self.name(worker)} {what}: {worker.failure or end}{self._outlook(death)}")
 
     def _outlook(self, death: Death) -> str:

@@ -38,13 +38,15 @@ from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import Former, require_file, take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import Former, in_force, later, require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
 from drawbar.supervisor.trade import Trade
+from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
+from drawbar.supervisor.words import plural
 
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
@@ -86,7 +88,7 @@ class Master:
         """Nobody accepts connections."""
         self.interface = ""
         """What the workers found the application to be."""
-        self.last_error = ""
+        self.last_error = LastError(clock)
         self.began_at = time.time()
         self._began = clock()
         self._reread = reread
@@ -223,6 +225,7 @@ class Master:
             raise OperatorError(ending.error)
         else:
             self.log.critical(ending.error)
+            self.succession.on_failed(ending.error)
         return code
 
     # Time.
@@ -260,21 +263,22 @@ class Master:
     def _settle(self) -> None:
         """What follows when each slot has its worker, or the new generation turned out not to start."""
         if self.pool.held and self._former is not None:
-            self._roll_back()
+            self._roll_back(self.crew.last_failure)
         if self._settled or self.nursery.is_preparing or not (self.pool.is_settled() or self.pool.held):
             return
         self._settled = self._has_settled = True
         self.listeners.drop_left()
         if not self.config.lifecycle.preload and not self.pool.held:
             self.nursery.close()
-        self.notifier.ready(f"{len(self.pool.slots)} workers serve")
+        self.notifier.ready(plural(len(self.pool.slots), "worker serves", "workers serve"))
         if not self.pool.held:
             self.succession.on_serving()
         self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
         if self._former is not None:
             self._former = None
-            self.log.info(f"reloaded: {len(self.pool.slots)} workers of generation {self.pool.generation}")
-        self.orders.on_settled(held=self.pool.held)
+            self.last_error.forget()
+            self.log.info(f"reloaded: {plural(len(self.pool.slots), 'worker')} of generation {self.pool.generation}")
+        self.orders.on_settled(self.crew.last_failure if self.pool.held else None)
 
     # Signals.
 
@@ -311,7 +315,7 @@ class Master:
 
     def tell_error(self, line: str) -> None:
         """Something that was asked for cannot be, or went wrong; the status shows it too."""
-        self.last_error = line
+        self.last_error.keep(line)
         self.log.error(line)
 
     def _on_hangup(self, by: str) -> None:
@@ -340,10 +344,10 @@ class Master:
             haste = "in haste" if self.pool.stops == 2 else "at once"
             self.log.info(f"{by} again: stopping {haste}")
 
-    def reload(self, by: str, strategy: Strategy | None = None) -> None:
+    def reload(self, by: str, strategy: Strategy | None = None) -> list[str]:
         """Reads the configuration again and has a new generation of workers take over, by its strategy or another.
 
-        Raises OperatorError when it is wrong, and then nothing has changed.
+        Returns warnings. Raises OperatorError when it is wrong, and then nothing has changed.
         """
         self.notifier.reloading()
         go_home()
@@ -353,6 +357,8 @@ class Master:
                 require_file(self.loaded.file, loaded.file)
             wanted = self.config if loaded is None else settle_places(loaded.config)
             config, kept = take_over(self.config, wanted)
+            if loaded is not None and self.loaded is not None:
+                loaded = in_force(self.loaded, loaded, kept)
             require_room(self.scoreboard, len(self.pool.slots), len(self._slots_of(config)), "server.workers")
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
             self._occupy(config, self._slots_of(config))
@@ -360,8 +366,9 @@ class Master:
         except (OperatorError, OSError) as error:
             self.notifier.ready("the last reload was refused")
             raise OperatorError(f"{by}: not reloaded, nothing has changed: {error}") from error
-        for key in kept:
-            self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
+        warnings = [later(key) for key in kept]
+        for line in warnings:
+            self.log.warning(line)
         # One that has not come to serve yet is nothing to go back to.
         former = Former(self.config, self.loaded, self.log, len(self.pool.slots), self.is_resized)
         self._former = self._former or former
@@ -375,6 +382,7 @@ class Master:
         self._settled = False
         self.log.info(f"{by}: reloading, {self.pool.strategy.value}")
         self._renew()
+        return warnings
 
     def _occupy(self, config: Config, slots: list[int]) -> None:
         """Takes pid file and listeners as this configuration has them. Raises OperatorError, and has taken neither."""
@@ -393,8 +401,9 @@ class Master:
         self.pool.timing = self._timing or timing_of(config)
         self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, why: str) -> None:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
+        self.last_error.keep(f"the last reload failed: {why}")
         assert self._former is not None
         former, self._former = self._former, None
         self.pool.recalled = False
@@ -404,9 +413,8 @@ class Master:
         try:
             self._occupy(former.config, self._slots())
         except OperatorError as error:
-            self.tell_error(f"the former places are not to be had any more: {error}")
+            self.tell_error(f"{self.last_error.line}; the former places are not to be had any more: {error}")
         self._adopt(former.config, former.loaded, former.log)
-        self.last_error = "the last reload failed: its workers do not start"
         self._settled = False
 
     @property
@@ -428,7 +436,7 @@ class Master:
         require_room(self.scoreboard, len(self.pool.slots), count, by)
         self.is_resized = True
         self._resize(count)
-        self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
+        self.log.info(f"{by}: {plural(count, 'worker')} from now on")
 
     def _resize(self, count: int, *, on_trial: bool = False) -> None:
         """The highest slots go first; who leaves one serves on while new connections are led past it."""
@@ -466,7 +474,7 @@ class Master:
 
     def write_stacks(self, by: str, worker: Worker | None = None) -> None:
         """Has every worker, or the one, write what its threads and tasks are doing."""
-        whose = f"{len(self.pool.workers)} workers" if worker is None else self.crew.name(worker)
+        whose = plural(len(self.pool.workers), "worker") if worker is None else self.crew.name(worker)
         self.log.info(f"{by}: the stacks of {whose} follow")
         self.crew.write_stacks(worker)
 
@@ -555,8 +563,8 @@ class Master:
             return
         self.tell_error(f"{why}; the workers serve on")
         if self._former is not None and not self.nursery.is_preparing:
-            self._roll_back()
-            self.orders.on_settled(held=True)
+            self._roll_back(why)
+            self.orders.on_settled(why)
 
     # The watcher of source files, in development.
 

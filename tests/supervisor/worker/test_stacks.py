@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from drawbar.gateways.lifespan import Lifespan
+from drawbar.supervisor.logs import Log
 from drawbar.supervisor.worker.stacks import (
     DEEPEST,
     MOST_TASKS,
@@ -252,6 +254,28 @@ def test_a_task_is_followed_through_all_it_awaits() -> None:
         return [place.code.co_name for place in look]
 
     assert asyncio.run(main()) == ["outer", "middle", "inner", "generated", "other"]
+
+
+def test_a_task_of_the_server_shows_what_it_calls_and_nothing_of_its_own() -> None:
+    async def app(scope: object, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+
+    async def main() -> dict[str, list[str]]:
+        lifespan = Lifespan(app, "on", {}, Log())
+        await lifespan.startup()
+        serving = asyncio.create_task(lifespan.shutdown(), name="server")
+        own = asyncio.create_task(asyncio.sleep(3600), name="own")
+        tasks = {task.get_name(): task for task in asyncio.all_tasks()}
+        await asyncio.sleep(0)
+        found = {name: [place.code.co_name for place in look_at_task(tasks[name])] for name in ("own", "server")}
+        found["lifespan"] = [place.code.co_name for place in look_at_task(tasks["lifespan"])][:1]
+        own.cancel()
+        await serving
+        return found
+
+    assert asyncio.run(main()) == {"own": ["sleep"], "server": [], "lifespan": ["app"]}
 
 
 def test_a_recursion_is_cut_to_its_innermost_frames() -> None:

@@ -68,6 +68,10 @@ class _Server:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        if task is not None:
+            # For whoever reads the stacks.
+            task.set_name("server")
         state: dict[str, object] = {}
         lifespan = Lifespan(self.site.app.app, self.site.config.app.lifespan, state, self.site.log)
         disown_in_children(self.reactor, self.site.listeners, self.site.abandon)
@@ -81,13 +85,16 @@ class _Server:
             # The loop takes its handlers away when it closes, and this signal's default is to kill.
             signal.pthread_sigmask(signal.SIG_BLOCK, {REOPEN_SIGNAL})
 
+    async def _wait_for_stop(self) -> None:
+        await self.stopping.wait()
+
     def _on_signal(self, number: int) -> None:
         if self.site.hear((number,), self.reactor):
             self.stopping.set()
 
     async def _serve(self, loop: asyncio.AbstractEventLoop, lifespan: Lifespan, state: dict[str, object]) -> None:
-        starting = asyncio.ensure_future(lifespan.startup())
-        stopping = asyncio.ensure_future(self.stopping.wait())
+        starting = asyncio.create_task(lifespan.startup(), name="startup")
+        stopping = asyncio.create_task(self._wait_for_stop(), name="stop signal")
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             # Told to stop before the application had started.

@@ -20,14 +20,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, Final, NamedTuple
 
+import drawbar
 from drawbar.exchange.log_files import LogFiles
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import nobody_answers, signal_answered, tell_of_signal
+from drawbar.supervisor.words import plural
 from drawbar.supervisor.worker.own_stacks import have_each_thread_write
 
 TYPE_CHECKING = False
@@ -56,6 +58,11 @@ class Place(NamedTuple):
 
 
 _HERE: Final = os.path.join(os.path.dirname(__file__), "")
+_SERVER: Final = os.path.join(os.path.dirname(drawbar.__file__), "")
+
+THREAD: Final = "thread"
+TASK: Final = "task"
+"""First words of the titles."""
 
 Look = list[Place]
 """One stack, outermost frame first."""
@@ -93,7 +100,17 @@ def look_at_task(task: asyncio.Task[Any]) -> Look:
         if isinstance(frame, FrameType) and frame.f_lineno:
             places.append(Place(frame.f_code, frame.f_lineno))
         awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await") or _inside(awaited)
-    return places
+    return _without_server(places)
+
+
+def _without_server(places: Look) -> Look:
+    """The stack of a task from where the server's code calls other code; nothing of a task that only serves."""
+    import asyncio
+
+    count = next((n for n, place in enumerate(places) if not place.code.co_filename.startswith(_SERVER)), len(places))
+    rest = places[count:]
+    waits = os.path.join(os.path.dirname(asyncio.__file__), "")
+    return [] if count and all(place.code.co_filename.startswith(waits) for place in rest) else rest
 
 
 def _first(owner: object, *names: str) -> object:
@@ -135,7 +152,7 @@ def everything(loop: asyncio.AbstractEventLoop | None, me: int) -> list[tuple[st
     """Titles and stacks of all threads but the one that looks (`me`), and of the loop's tasks."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     found = [
-        (f"thread {names.get(ident, 'of somebody else')}", look_at_frame(frame))
+        (f"{THREAD} {names.get(ident, 'of somebody else')}", look_at_frame(frame))
         for ident, frame in sys._current_frames().items()
         if ident != me
     ]
@@ -146,8 +163,8 @@ def _tasks(loop: asyncio.AbstractEventLoop) -> list[tuple[str, Look]]:
     import asyncio
 
     tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
-    found = [(f"task {task.get_name()}", look_at_task(task)) for task in tasks[:MOST_TASKS]]
-    return found + ([(f"and {len(tasks) - MOST_TASKS} tasks more", [])] if len(tasks) > MOST_TASKS else [])
+    found = [(f"{TASK} {task.get_name()}", look_at_task(task)) for task in tasks[:MOST_TASKS]]
+    return found + ([(f"and {plural(len(tasks) - MOST_TASKS, 'task')} more", [])] if len(tasks) > MOST_TASKS else [])
 
 
 class Stacks:
@@ -196,7 +213,7 @@ class Stacks:
         signal_answered()
         os.eventfd_read(self._event_fd)
         found = everything(self._loop, threading.get_ident())
-        self._log.error(f"stacks of {len(found)} threads and tasks")
+        self._log.error(f"stacks of {_counted(title for title, _ in found)}")
         for title, look in found:
             self._log.error(f"{title}:")
             self._write(look)
@@ -227,6 +244,13 @@ class Stacks:
     def _write(self, look: Look, files: LogFiles | None = None) -> None:
         for line in lines_of(look):
             self._log.write("error", line, files)
+
+
+def _counted(titles: Iterable[str]) -> str:
+    """`1 thread`, `2 threads and 3 tasks`. The one that looks is not counted, and may be all there is."""
+    kinds = [title.partition(" ")[0] for title in titles]
+    parts = [plural(kinds.count(kind), kind) for kind in (THREAD, TASK) if kind in kinds]
+    return " and ".join(parts) or "no thread but the one that writes this"
 
 
 def _unheard(number: int, frame: FrameType | None) -> None:
