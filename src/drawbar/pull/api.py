@@ -2,7 +2,7 @@
 
 Law: a request is judged by its head, and nothing of its body is read before it may be served. Probes need no token and
 tell nothing but yes or no; all else needs one as soon as there are tokens. Without tokens only programs on this machine
-can reach the API, and a browser among them is refused: the pages it shows come from anywhere.
+can reach the API, and a browser among them is refused: the pages it shows come from anywhere, under any name.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec.json import encode
 
+from drawbar.config.binds import is_loopback
 from drawbar.exchange.exchange import Handler
 from drawbar.exchange.policy import Policy
 from drawbar.net.reactor import Reactor
@@ -31,6 +32,7 @@ from drawbar.pull.tokens import EVERYTHING, NOTHING, Grant, Tokens
 Route = Callable[[Call, Grant], object]
 Routes = Mapping[str, Route]
 
+PORT: Final = re.compile(r":[0-9]*$")
 REQUEST_PATH: Final = re.compile(r"/api/v2/requests/([^/]{1,80})/(response|renew|release)")
 JSON: Final = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
 TEXT: Final = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store")]
@@ -126,6 +128,14 @@ class Api:
         if call.header(b"origin") is not None or call.header(b"sec-fetch-site") not in (None, "none"):
             raise Problem(
                 "browser", "this request comes from a page in a browser", "a program, or an API that asks for a token"
+            )
+        # A page whose own name leads to this machine sends neither with a GET, but its name (DNS rebinding).
+        host = call.header(b"host")
+        if call.remote is not None and host and not _is_here(host):
+            raise Problem(
+                "wrong-host",
+                f"without tokens this API is for programs of its own machine, and {shortened(host)} is no name of that",
+                "localhost or a loopback address as the host, or an API that asks for a token",
             )
         return EVERYTHING
 
@@ -242,6 +252,11 @@ class Api:
 
     def _tell_document(self, call: Call, grant: Grant) -> None:
         call.respond(200, JSON, self._document)
+
+
+def _is_here(host: str) -> bool:
+    """A Host field says this machine in a way that no other can be called by."""
+    return is_loopback(PORT.sub("", host).lower().removeprefix("[").removesuffix("]"))
 
 
 def _reading(route: Route) -> Routes:

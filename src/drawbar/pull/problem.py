@@ -26,6 +26,7 @@ CODES: Final = {
     "client-gone": 410,
     "too-large": 413,
     "media-type": 415,
+    "wrong-host": 421,
     "invalid-response": 422,
     "upgrade-required": 426,
     "failed": 500,
