@@ -79,7 +79,8 @@ def work_v1(port: int) -> None:
                 BODY,
             )
             line.ask(
-                b"POST /api/v1/response HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)
+                b"POST /api/v1/response HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(answer), answer)
             )
 
 

@@ -150,8 +150,14 @@ def test_a_page_in_a_browser_is_no_worker(fields: list[str], status: int) -> Non
 @pytest.mark.parametrize(
     ("host", "is_served"),
     [
-        *((host, True) for host in ("localhost", "LocalHost:4242", "127.0.0.1:4242", "127.8.9.1", "[::1]:4242", "[::1]")),
-        *((host, False) for host in ("evil.example", "evil.example:4242", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:1")),
+        *(
+            (host, True)
+            for host in ("localhost", "LocalHost:4242", "127.0.0.1:4242", "127.8.9.1", "[::1]:4242", "[::1]")
+        ),
+        *(
+            (host, False)
+            for host in ("evil.example", "evil.example:4242", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:1")
+        ),
     ],
 )
 def test_a_page_under_a_name_that_leads_here_is_no_worker(host: str, is_served: bool) -> None:

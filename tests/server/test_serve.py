@@ -48,7 +48,7 @@ def ask_api(connect_to: Server, path: str, *fields: str, method: str = "GET") ->
     """One request to the front's API: status, and the JSON that came."""
     host, port = connect_to.api.removeprefix("http://").split(":")
     client = RawClient((host, int(port)))
-    lines = [f"{method} {path} HTTP/1.1", "Host: api", "Connection: close", *fields, "", ""]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, "", ""]
     client.send("\r\n".join(lines).encode())
     response = client.response(method)
     client.close()
@@ -132,6 +132,7 @@ def test_apps_are_told_apart_by_host_and_prefix(front: Start, worker: Start, con
     seen = json.loads(connect(site).request(b"GET /shop/cart HTTP/1.1\r\nHost: x.test\r\n\r\n").body)
     assert "/shop" in seen
     assert "/cart" in seen
+    assert seen[-1] == str(site.port)
     assert connect(site).request(b"GET / HTTP/1.1\r\nHost: x.test\r\n\r\n").status == 404
 
 
