@@ -9,6 +9,7 @@ import pytest
 from drawbar.exchange.http1 import Http1Connector
 from drawbar.net.listener import listen
 from drawbar.pull.api import policy
+from drawbar.pull.desk import Limits
 from drawbar.pull.tokens import parse
 from tests.support.calls import message
 from tests.support.pulling import Pulled, problem
@@ -335,6 +336,20 @@ def test_attaching_needs_its_upgrade(fields: tuple[str, ...]) -> None:
         response = pulled.call("GET /api/v2/attach", *fields)
         problem(response, 426, "upgrade-required")
         assert response.header("upgrade") == "PTTH/1.0"
+
+
+def test_attached_connections_are_bounded() -> None:
+    with Pulled({"shop": {}, "blog": {}}, limits=Limits(attached=2)) as pulled:
+        attach = message("GET /api/v2/attach?app=shop", *UPGRADE)
+        first, second = pulled.worker(attach), pulled.worker(attach)
+        for worker in (first, second):
+            assert worker.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        refused = pulled.call("GET /api/v2/attach?app=blog", *UPGRADE)
+        problem(refused, 503, "too-many-attached")
+        assert refused.header("retry-after") == "1"
+        first.socket.close()
+        pulled.settle()
+        assert pulled.worker(attach).read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
 
 
 def test_a_worker_of_a_retired_label_does_not_attach() -> None:

@@ -38,6 +38,11 @@ class ApiConfig(Section, frozen=True, kw_only=True):
         Meta(ge=1, le=1_000_000, description="Workers that wait for a request on the polling lanes."),
         Hint(past="503 to the worker"),
     ] = 10_000
+    attached: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Connections that workers hold on the attach lane, idle or not."),
+        Hint(past="503 to the worker, which tries again"),
+    ] = 10_000
     body_bytes: Annotated[
         Size,
         Meta(ge=KIB, le=1024 * GIB, description="A request or response as JSON, which has it whole."),

@@ -223,6 +223,13 @@ class Api:
             raise Problem("retired", f"the label {shortened(label)} is retired: it gets no more requests")
         if self._desk.is_draining:
             raise Problem("not-ready", "this server is stopping", "another connection, in a moment")
+        if len(self._front.attached) >= self._limits.attached:
+            raise Problem(
+                "too-many-attached",
+                f"{len(self._front.attached)} connections are attached here already",
+                "fewer slots, or a higher limit in the server's settings",
+                fields=((b"Retry-After", b"1"),),
+            )
         call.hand_over(lambda exchange: attach(self._front, app, label, exchange, worker))
 
     # -- what is told

@@ -32,6 +32,7 @@ CODES: Final = {
     "upgrade-required": 426,
     "failed": 500,
     "too-many-polls": 503,
+    "too-many-attached": 503,
     "not-ready": 503,
     "broken-body": 400,
 }

@@ -56,7 +56,8 @@ def run_front(
     stop_counting = count_in(cell)
     log = Log.from_config(config.log)
     stacks = Stacks(log)
-    raise_open_files(config.limits.connections)
+    # Workers that are attached are no connections of the site: none of them takes a client's file.
+    raise_open_files(config.limits.connections + config.api.attached)
     granted = read_tokens(config)
     access_log = None
     if config.log.access != "off":
@@ -148,6 +149,7 @@ def make_api(config: Config, front: Front, reactor: Reactor, log: Log, granted: 
         body_bytes=config.api.body_bytes,
         head_bytes=config.limits.head_bytes,
         polls=config.api.polls,
+        attached=config.api.attached,
         output_bytes=config.limits.output_high_bytes,
     )
 
