@@ -386,6 +386,18 @@ def test_a_server_that_stops_sends_its_workers_away() -> None:
         assert client.available() == b""
 
 
+def test_a_server_that_is_about_to_stop_is_not_ready_and_serves_on() -> None:
+    leaving: list[bool] = []
+    with Pulled(is_leaving=lambda: bool(leaving)) as pulled:
+        worker = pulled.worker(message("GET /api/v2/attach", *UPGRADE))
+        assert worker.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        assert pulled.call("GET /readyz").status == 200
+        leaving.append(True)
+        problem(pulled.call("GET /readyz"), 503, "not-ready")
+        assert pulled.call("GET /livez").status == 200
+        assert pulled.call("GET /api/v2/next?wait=0").status == 204
+
+
 def test_what_fails_here_is_reported_and_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     with Pulled() as pulled:
         monkeypatch.setattr(pulled.api._status, "report", lambda apps: 1 / 0)

@@ -154,6 +154,19 @@ def test_probes_answer_while_nobody_works(front: Start) -> None:
     assert ask_api(site, "/readyz")[0] == 503
 
 
+def test_readiness_fails_first_when_the_front_stops(front: Start, worker: Start, connect: Connect) -> None:
+    site = front("--drain-delay", "60")
+    worker(site)
+    assert ask_api(site, "/readyz") == (200, b"ok\n")
+    site.process.send_signal(signal.SIGTERM)
+    site.log.wait_for("stopping")
+    status, told = ask_api(site, "/readyz")
+    assert status == 503
+    assert told["detail"] == "this server is stopping"
+    assert ask_api(site, "/livez") == (200, b"ok\n")
+    assert connect(site).request(GET).body == b"ok"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

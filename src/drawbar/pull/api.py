@@ -55,7 +55,7 @@ class Api:
     """Serves an API listener.
 
     tokens: None: whoever can connect may do everything. on_demand: apps whose workers are started when a request comes.
-    on_bad: told the app, and what is wrong with a response that its worker was not told about (lane v1). on_error:
+    is_leaving: whether this server is about to stop, before it begins to. on_bad: told the app, and what is wrong with a response that its worker was not told about (lane v1). on_error:
     called with what went wrong here. `tokens` can be replaced at any time.
     """
 
@@ -67,6 +67,7 @@ class Api:
         tokens: Tokens | None = None,
         limits: Limits = Limits(),  # noqa: B008  # a tuple
         on_demand: Collection[str] = (),
+        is_leaving: Callable[[], bool] = lambda: False,
         on_bad: Callable[[str, str], object] = lambda app, why: None,
         on_error: Callable[[BaseException], object] = lambda error: None,
     ) -> None:
@@ -74,6 +75,7 @@ class Api:
         self._front = front
         self._reactor = reactor
         self._limits = limits
+        self._is_leaving = is_leaving
         self._desk = Desk(front, reactor, limits, on_error)
         self._v1 = LaneV1(self._desk, on_bad)
         self._v2 = LaneV2(self._desk)
@@ -241,7 +243,7 @@ class Api:
         name = read_query(call.query, ("app",), "app=NAME, or nothing for all of them").get("app")
         if name is not None and name not in self._front.queues:
             raise Problem("unknown-app", f"there is no app {shortened(name)}")
-        if self._desk.is_draining:
+        if self._desk.is_draining or self._is_leaving():
             raise Problem("not-ready", "this server is stopping")
         reasons = self._status.why_not_ready(self._front.queues if name is None else [name])
         if reasons:

@@ -154,6 +154,13 @@ class Crew:
         for asked in self.pool.workers if worker is None else [worker]:
             self.signal(asked, STACKS_SIGNAL)
 
+    def announce_end(self) -> None:
+        """The server is told to stop: who is asked whether it is ready says no from now on, and serves on until told."""
+        for worker in self.pool.workers:
+            cell = self.cell(worker)
+            if cell is not None:
+                cell.phase = "draining"
+
     def pause(self, *, paused: bool) -> None:
         """Has the workers stop or begin to accept."""
         self.signal_all(PAUSE_SIGNAL if paused else RESUME_SIGNAL)

@@ -332,6 +332,7 @@ class Master:
         self.pool.on_stop(self.clock(), quick=quick)
         if first:
             self._stopped_by = by
+            self.crew.announce_end()
             delay_s = 0.0 if quick else self.pool.timing.drain_delay_s
             self.log.info(stopping_line(by, self.pool.stop_patience(), delay_s))
             self.notifier.stopping()

@@ -76,7 +76,7 @@ def run_front(
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     front = make_front(config, reactor)
-    api = make_api(config, front, reactor, log, granted)
+    api = make_api(config, front, reactor, log, granted, cell)
     leaving = Leaving(front, api, reactor)
     ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
     for listener in site.listeners:
@@ -143,7 +143,9 @@ def make_front(config: Config, reactor: Reactor) -> Front:
     return front
 
 
-def make_api(config: Config, front: Front, reactor: Reactor, log: Log, granted: tokens.Tokens | None) -> Api:
+def make_api(
+    config: Config, front: Front, reactor: Reactor, log: Log, granted: tokens.Tokens | None, cell: Cell | None = None
+) -> Api:
     """The handler of the API's listeners."""
     limits = Limits(
         body_bytes=config.api.body_bytes,
@@ -162,6 +164,7 @@ def make_api(config: Config, front: Front, reactor: Reactor, log: Log, granted: 
         reactor,
         tokens=granted,
         limits=limits,
+        is_leaving=lambda: cell is not None and cell.phase == "draining",
         on_bad=lambda app, why: log.warning(f"a worker of {app} has answered badly: {why}"),
         on_error=on_error,
     )
