@@ -55,8 +55,9 @@ class Api:
     """Serves an API listener.
 
     tokens: None: whoever can connect may do everything. on_demand: apps whose workers are started when a request comes.
-    is_leaving: whether this server is about to stop, before it begins to. on_bad: told the app, and what is wrong with a response that its worker was not told about (lane v1). on_error:
-    called with what went wrong here. `tokens` can be replaced at any time.
+    is_leaving: whether this server is about to stop, before it begins to. on_bad: told the app, and what is wrong with
+    a response that its worker was not told about (lane v1). on_error: called with what went wrong here. `tokens` can be
+    replaced at any time.
     """
 
     def __init__(

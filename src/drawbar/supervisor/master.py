@@ -496,7 +496,7 @@ class Master:
         else:
             # Those of the start are many and stand in the line above; later ones are news.
             level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"
-            self.log.write(level, f"worker {worker.slot} is ready (pid {worker.pid})")
+            self.log.write(level, f"{self._trade.called(worker.slot)} is ready (pid {worker.pid})")
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
