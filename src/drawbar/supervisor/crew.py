@@ -140,7 +140,7 @@ class Crew:
 
     def name(self, worker: Worker) -> str:
         """As the log calls it."""
-        return f"worker {worker.slot} (pid {worker.pid})"
+        return f"{self._trade.called(worker.slot)} (pid {worker.pid})"
 
     def cell(self, worker: Worker) -> Cell | None:
         """Its place on the scoreboard."""
@@ -155,6 +155,13 @@ class Crew:
         """Has every worker, or the one, write what its threads and tasks are doing."""
         for asked in self.pool.workers if worker is None else [worker]:
             self.signal(asked, STACKS_SIGNAL)
+
+    def announce_end(self) -> None:
+        """The server is told to stop: whoever is asked whether it is ready says no from now on, and serves on."""
+        for worker in self.pool.workers:
+            cell = self.cell(worker)
+            if cell is not None:
+                cell.phase = "draining"
 
     def pause(self, *, paused: bool) -> None:
         """Has the workers stop or begin to accept."""
@@ -174,14 +181,14 @@ class Crew:
                 self.scoreboard.retire(index)
             self.pool.on_fork_failed(action.slot, self._clock())
             why = error.strerror if isinstance(error, OSError) else str(error)
-            self.log.error(f"cannot start worker {action.slot}: {why}")
+            self.log.error(f"cannot start {self._trade.called(action.slot)}: {why}")
             return
         self._cells[child.pid] = index
         if child.orders is not None:
             self._promotable[child.pid] = child
         self.pool.on_forked(action.slot, action.generation, child.pid, self._clock())
         self.reports.listen(child)
-        self.log.debug(f"worker {action.slot} started (pid {child.pid})")
+        self.log.debug(f"{self._trade.called(action.slot)} started (pid {child.pid})")
 
     def _spawn(self, action: Fork, index: int) -> Spawned:
         config, cell = self.config, self.scoreboard.cell(index)

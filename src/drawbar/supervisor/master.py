@@ -336,6 +336,7 @@ class Master:
         self.pool.on_stop(self.clock(), quick=quick)
         if first:
             self._stopped_by = by
+            self.crew.announce_end()
             delay_s = 0.0 if quick else self.pool.timing.drain_delay_s
             self.log.info(stopping_line(by, self.pool.stop_patience(), delay_s))
             self.notifier.stopping()
@@ -503,7 +504,7 @@ class Master:
         else:
             # Those of the start are many and stand in the line above; later ones are news.
             level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"
-            self.log.write(level, f"worker {worker.slot} is ready (pid {worker.pid})")
+            self.log.write(level, f"{self._trade.called(worker.slot)} is ready (pid {worker.pid})")
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
