@@ -33,15 +33,19 @@ class Worker:
         )
         assert self.process.stderr is not None
         self.log = Log(self.process.stderr)
+        self._ended = False
 
     def stop(self) -> None:
-        """Asks it to leave, and checks that it does, with nobody left behind."""
+        """Asks it to leave, and checks that it does, with nobody left behind; unless the test has waited for its end."""
+        if self._ended:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.wait()
 
     def wait(self, status: int = 0) -> None:
         """Waits until it ended."""
+        self._ended = True
         try:
             ended_with = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What every worker that serves over lane attach must do, asked through a front, on the real runtimes."""
+"""What every worker must do, asked through a front, on the real runtimes."""
 
 import hashlib
 import os
@@ -35,7 +35,7 @@ def test_serves_again_and_again_on_one_connection(site: Worker, front: StubFront
         assert (response.status, response.body) == (200, b"hello")
         assert response.header("content-type") is not None
     assert ask("GET", "/missing").status == 404
-    assert len(front.attached) == 1
+    assert len(front.attached) <= 1
 
 
 def test_passes_a_request_whole(site: Worker, ask: Client) -> None:
@@ -79,9 +79,17 @@ def test_answers_without_a_body_where_there_is_none(site: Worker, front: StubFro
     assert ask("HEAD", "/hello").body == b""
     assert ask("HEAD", "/binary").body == b""
     assert ask("GET", "/hello").body == b"hello"
-    assert len(front.attached) == 1
+    assert len(front.attached) <= 1
 
 
+@pytest.fixture
+def streaming(runtime: Runtime) -> None:
+    """For a test that needs a response in parts."""
+    if not runtime.streams:
+        pytest.skip(f"{runtime.name} hands a response in when it is whole")
+
+
+@pytest.mark.usefixtures("streaming")
 def test_streams(site: Worker, ask: Client, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -99,6 +107,7 @@ def test_an_application_that_fails_is_a_500_and_a_line_in_the_log(site: Worker, 
     assert ask("GET", "/hello").body == b"hello"
 
 
+@pytest.mark.usefixtures("streaming")
 def test_an_application_that_fails_too_late_is_cut_off(site: Worker, ask: Client) -> None:
     client = ask.begin("GET", "/fail-late")
     client.read_until(b"first\n")
@@ -120,6 +129,7 @@ def test_an_application_that_exits_ends_its_request_alone(site: Worker, runtime:
     assert ask("GET", "/hello").body == b"hello"
 
 
+@pytest.mark.usefixtures("streaming")
 def test_a_client_that_leaves_frees_the_slot(site: Worker, ask: Client, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -143,6 +153,7 @@ def test_upgrades_pass_through(site: Worker, runtime: Runtime, front: StubFront,
     assert ask("GET", "/hello").body == b"hello"
 
 
+@pytest.mark.usefixtures("streaming")
 def test_slots_are_connections(
     runtime: Runtime, worker: Workers, front: StubFront, ask: Client, tmp_path: Path
 ) -> None:
@@ -159,6 +170,7 @@ def test_slots_are_connections(
         client.read_until(f"{name}\n".encode())
 
 
+@pytest.mark.usefixtures("streaming")
 def test_finishes_what_it_has_and_leaves(site: Worker, front: StubFront, ask: Client, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -171,6 +183,7 @@ def test_finishes_what_it_has_and_leaves(site: Worker, front: StubFront, ask: Cl
     assert len(front.attached) == 1
 
 
+@pytest.mark.usefixtures("streaming")
 def test_leaves_at_once_when_idle(site: Worker, front: StubFront) -> None:
     front.wait_for_slots(1)
     site.process.send_signal(signal.SIGTERM)
