@@ -61,10 +61,12 @@ class Workers:
     def __init__(self) -> None:
         self._started: list[Worker] = []
 
-    def __call__(self, command: list[str], *options: str, **env: str) -> Worker:
+    def __call__(self, command: list[str], *options: str, says: str = "slots for", **env: str) -> Worker:
+        """Runs `command`; returns once it said `says`, by which time it listens to signals."""
         worker = Worker([*command, *options], {**os.environ, "NODE_PATH": NODE_PATH, **env})
         self._started.append(worker)
-        worker.log.wait_for("slots for")
+        if says:
+            worker.log.wait_for(says)
         return worker
 
     def stop(self) -> None:
