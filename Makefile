@@ -52,6 +52,7 @@ $(VENV)/.installed: pyproject.toml setup.py $(VENV)/.created
 	$(call require,$(PYTHON))
 	@$(PYTHON) tools/requirements.py build >$(VENV)/build.txt
 	$(VENV)/$(PIP) install -r $(VENV)/build.txt
+	@echo 'Compiling the native core: a minute or two, once.'
 	$(VENV)/$(PIP) install --no-build-isolation --editable .
 	@touch $@
 

@@ -31,7 +31,7 @@ PROGRAM = """
 import socket
 from drawbar.config import AppConfig, Config
 from drawbar.net.scoreboard import Scoreboard
-from drawbar.supervisor.worker import run_worker
+from drawbar.supervisor.worker.life import run_worker
 
 listener = socket.create_server(("127.0.0.1", 0))
 board = Scoreboard.create(1)

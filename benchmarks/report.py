@@ -68,7 +68,8 @@ class CaseResult:
         if not theirs:
             return None
         least = [min(sample[metric] for sample in round_) for round_ in zip(*theirs, strict=True)]
-        return statistics.median(sample[metric] / other for sample, other in zip(ours.samples, least, strict=True))
+        rounds = [sample[metric] / other for sample, other in zip(ours.samples, least, strict=True)]
+        return float(statistics.median(rounds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,9 @@ def test_check_tells_mistakes() -> None:
     assert refusal("check", "site_a:ap") == "site_a:ap: module 'site_a' has no attribute 'ap'; did you mean site_a:app?"
     assert refusal("check", "site_a", "--bind", "x") == "--bind: 'x' has no port; write x:8000"
     assert refusal("check", "site_a", DRAWBAR_WORKERS="0").startswith("DRAWBAR_WORKERS: '0' is not a number of workers")
+    assert refusal("check", "site_a", "--hook-worker-ready", "site_a:ap") == (
+        "hooks.worker_ready = site_a:ap: module 'site_a' has no function 'ap'; did you mean site_a:app?"
+    )
     assert refusal("check", "site_a", "--config", "no.toml").startswith("--config: there is no file 'no.toml'")
 
 
@@ -141,7 +144,7 @@ def test_a_variable_that_is_nearly_a_setting_is_a_warning() -> None:
 def test_usage_mistakes() -> None:
     assert "Did you mean one of: '--access-log', '--backlog'?" in refusal("check", "--backlg", "x")
     assert refusal("check", "a", "b").endswith("; see drawbar check --help")
-    assert refusal("serve").startswith("No such command 'serve'")
+    assert refusal("serv").startswith("No such command 'serv'")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ OPTIONS = [setting for setting in SETTINGS if setting.key not in ARGUMENTS]
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 
 
-def parse(*arguments: str) -> dict[str, object]:
-    """What a command with all options takes these arguments for."""
-    return given_options(ConfigCommand("test").make_context("test", list(arguments)))
+def parse(*arguments: str, command: str = "run") -> dict[str, object]:
+    """What a command takes these arguments for."""
+    return given_options(ConfigCommand(command).make_context(command, list(arguments)))
 
 
 def test_nothing_given() -> None:
@@ -40,7 +40,7 @@ def test_an_empty_value_is_given() -> None:
 @pytest.mark.parametrize("setting", OPTIONS, ids=[setting.key for setting in OPTIONS])
 def test_every_setting_has_an_option(setting: Setting) -> None:
     arguments = [f"--{setting.option}"] if setting.is_flag else [f"--{setting.option}", setting.show(setting.default)]
-    given = parse(*arguments)
+    given = parse(*arguments, command=(sections()[setting.section].COMMANDS or ("run",))[0])
     assert list(given) == [setting.key]
     assert setting.is_flag or setting.parse(given[setting.key]) == setting.default
 
@@ -54,15 +54,17 @@ def test_a_description_says_what_else_to_know() -> None:
     assert "Takes one of forwarded, x-forwarded-for," in describe(BY_KEY["proxy.headers"])
 
 
-@pytest.mark.parametrize("command", ["run", "dev", "check"])
+@pytest.mark.parametrize("command", ["run", "dev", "check", "serve", "work"])
 def test_help_shows_every_option_in_its_section_within_its_columns(command: str) -> None:
     result = CliRunner().invoke(program, [command, "--help"], terminal_width=None, env={"COLUMNS": "200"})
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 100
     heads = [line for line in lines if line.startswith("[")]
-    assert [head.split("]")[0][1:] for head in heads] == list(sections())
-    for setting in OPTIONS:
+    its = [name for name, section in sections().items() if not section.COMMANDS or command in section.COMMANDS]
+    assert [head.split("]")[0][1:] for head in heads] == its
+    assert "queue" in its if command == "serve" else "app" in its
+    for setting in (setting for setting in OPTIONS if setting.section in its):
         (line,) = [line for line in lines if line.lstrip().startswith((f"--{setting.option} ", f"--{setting.option}/"))]
         above = [head for head in lines[: lines.index(line)] if head in heads]
         assert above[-1].startswith(f"[{setting.section}]")
@@ -71,9 +73,9 @@ def test_help_shows_every_option_in_its_section_within_its_columns(command: str)
 def test_an_option_knows_its_setting() -> None:
     (option,) = [
         param
-        for param in ConfigCommand("test").params
+        for param in ConfigCommand("run").params
         if isinstance(param, SettingOption) and param.setting.key == "app.threads"
     ]
-    record = option.get_help_record(click.Context(ConfigCommand("test")))
+    record = option.get_help_record(click.Context(ConfigCommand("run")))
     assert record[0] == "--threads N|MIN:MAX"
     assert record[1].endswith("[default: 1:8]")

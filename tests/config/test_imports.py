@@ -10,7 +10,7 @@ HEAVY = ("asyncio", "click", "rich", "tomllib", "difflib", "ipaddress", "logging
 
 def test_starting_a_server_loads_nothing_heavy() -> None:
     code = (
-        "import sys, drawbar.cli.aside, drawbar.supervisor.master, drawbar.supervisor.worker;"
+        "import sys, drawbar.cli.aside, drawbar.supervisor.master, drawbar.supervisor.worker.life;"
         "import drawbar.gateways.target, drawbar.config.sources;"
         "drawbar.config.sources.load({}, {});"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"

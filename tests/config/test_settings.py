@@ -4,7 +4,7 @@ from typing import Annotated
 
 import pytest
 
-from drawbar.config.settings import SETTINGS, Setting, shape_of
+from drawbar.config.settings import SETTINGS, Setting, sections, shape_of
 from drawbar.config.tree import Config
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}
@@ -29,11 +29,17 @@ def test_the_tree_holds_the_default(setting: Setting) -> None:
     assert getattr(getattr(Config(), setting.section), setting.field) == setting.default
 
 
-def test_options_are_unique() -> None:
-    options = [setting.option for setting in SETTINGS]
-    assert len(set(options)) == len(options)
-    # `--config` and DRAWBAR_CONFIG name the file.
-    assert "config" not in options
+def test_options_are_unique_in_each_command() -> None:
+    for command in ("run", "dev", "check", "serve", "work"):
+        its = {name for name, section in sections().items() if not section.COMMANDS or command in section.COMMANDS}
+        options = [setting.option for setting in SETTINGS if setting.section in its]
+        assert len(set(options)) == len(options)
+        # `--config` and DRAWBAR_CONFIG name the file.
+        assert "config" not in options
+
+
+def test_variables_are_unique() -> None:
+    assert len({setting.env for setting in SETTINGS}) == len(SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,13 @@
 """What is counted of calls that wait, change threads, or are tasks. Gates hold them, so nothing depends on time."""
 
+import asyncio
 import threading
 from typing import Any
 
+import pytest
+
+from drawbar.executors.tasks import TasksExecutor
+from drawbar.net.reactor import Reactor
 from drawbar.net.scoreboard import Cell
 from tests.support.asgi import AsgiServer, Mail
 from tests.support.frames import head
@@ -142,8 +147,6 @@ class Waiting:
         self.inside: Mail[Any] = Mail()
 
     async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
-        import asyncio
-
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.accept"})
@@ -195,6 +198,16 @@ def test_a_background_task_is_in_flight_after_its_answer() -> None:
         server.do(lambda: None)
         server.do(lambda: None)
         assert server.do(lambda: idle(cell))
+
+
+@pytest.mark.parametrize("maximum", [0, 3])
+def test_tasks_have_places_in_place_of_threads(maximum: int) -> None:
+    reactor = Reactor()
+    loop = asyncio.new_event_loop()
+    TasksExecutor(loop, maximum, reactor)
+    loop.close()
+    assert reactor.cell.threads == maximum
+    reactor.close()
 
 
 def test_a_websocket_is_one_request_from_its_beginning() -> None:

@@ -137,7 +137,7 @@ def test_a_call_is_in_flight_until_its_process_has_ended(site: Forking) -> None:
 def test_calls_past_the_maximum_wait_and_are_counted_as_such(site: Forking) -> None:
     clients = [site.ask(HOLD) for _ in range(3)]
     cell = site.reactor.cell
-    assert (cell.busy, cell.waiting) == (2, 1)
+    assert (cell.busy, cell.waiting, cell.threads) == (2, 1, 2)
     assert (len(site.executor.processes), site.executor.waiting) == (2, 1)
     for _ in clients:
         site.release()

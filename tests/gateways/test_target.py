@@ -222,6 +222,14 @@ def test_an_object_of_an_imported_class_is_a_candidate(write: Write) -> None:
     assert refusal("site_a").endswith("; candidates are site_a:main")
 
 
+def test_an_object_that_cannot_be_looked_at_is_no_candidate(write: Write) -> None:
+    # As flask.request is outside of a request: a stand-in whose every attribute raises, its class too.
+    stand_in = "    @property\n    def __class__(self): raise RuntimeError('outside of a request')\n"
+    write("site_b.py", "class StandIn:\n" + stand_in + "    def __call__(self): pass\nrequest = StandIn()\n")
+    write("site_a.py", "from site_b import request\n" + WSGI.format("main"))
+    assert refusal("site_a:mian").endswith("; did you mean site_a:main?")
+
+
 def test_a_module_with_nothing_in_it(write: Write) -> None:
     write("site_a.py", "")
     assert refusal("site_a").endswith("; nothing in it looks like an application; write site_a:NAME")

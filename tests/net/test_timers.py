@@ -14,6 +14,7 @@ steps = st.lists(
         st.tuples(st.just("set"), st.integers(0, TIMERS - 1), st.integers(0, 3 * SLOTS)),
         st.tuples(st.just("forget"), st.integers(0, TIMERS - 1), st.just(0)),
         st.tuples(st.just("remove"), st.integers(0, TIMERS - 1), st.just(0)),
+        st.tuples(st.just("skip"), st.just(0), st.integers(0, 2 * SLOTS)),
         # Mostly small steps, now and then a leap over several turns of the wheel.
         st.tuples(st.just("pop"), st.just(0), st.one_of(st.integers(0, 20), st.integers(0, 5 * SLOTS))),
     ),
@@ -39,6 +40,9 @@ def test_a_wheel_does_what_a_dictionary_of_deadlines_does(start: int, script: li
         elif what == "remove":
             wheel.remove(number)
             deadlines.pop(number, None)
+        elif what == "skip":
+            now += amount
+            wheel.skip(now)
         else:
             handled = now = now + amount
             due = wheel.pop_due(now)
@@ -46,6 +50,18 @@ def test_a_wheel_does_what_a_dictionary_of_deadlines_does(start: int, script: li
             for each in due:
                 del deadlines[each]
         assert wheel.next() <= min(deadlines.values(), default=NEVER)
+
+
+def test_a_wheel_that_skips_files_nothing_among_the_past() -> None:
+    wheel = WheelProbe(2, 0)
+    wheel.skip(1_000_000)
+    wheel.set(0, 1_000_100)
+    assert wheel.next() == 1_000_100
+    # What is filed is not skipped.
+    wheel.skip(1_000_200)
+    wheel.set(1, 1_000_300)
+    assert wheel.next() == 1_000_100
+    assert wheel.pop_due(1_000_200) == [0]
 
 
 def test_an_empty_wheel_wakes_nobody() -> None:

@@ -62,6 +62,21 @@ def test_status_of_workers(server: Servers, tmp_path: Path) -> None:
         assert worker["memory"]["rss"] > worker["memory"]["pss"] > 0
 
 
+@pytest.mark.parametrize(
+    ("target", "options", "places"),
+    [
+        ("models:app", ("--concurrency", "greenlets"), 0),
+        ("models:app", ("--concurrency", "greenlets", "--max-concurrency", "5"), 5),
+        ("plain:app", ("--concurrency", "fork", "--max-concurrency", "3"), 3),
+        ("plain:app", ("--threads", "1"), 1),
+    ],
+)
+def test_places_for_calls(server: Servers, tmp_path: Path, target: str, options: tuple[str, ...], places: int) -> None:
+    controlled = Controlled(server, tmp_path, *options, target=target)
+    [worker] = controlled.status()["workers"]
+    assert (worker["busy"], worker["threads"]) == (0, places)
+
+
 def test_what_workers_do_is_counted_and_outlives_them(server: Servers, connect: Connect, tmp_path: Path) -> None:
     controlled = Controlled(server, tmp_path)
     for _ in range(3):

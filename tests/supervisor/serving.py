@@ -35,11 +35,12 @@ from drawbar.config import (
 )
 from drawbar.config.sources import Loaded
 from drawbar.net.scoreboard import Cell
+from drawbar.supervisor.host.places import home
 from drawbar.supervisor.master import Master
-from drawbar.supervisor.places import home
 from drawbar.supervisor.reloading import timing_of
-from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
+from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.upgrade import Inheritance
+from drawbar.supervisor.worker.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 
 EVENTS = int(sys.argv[1])
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -245,7 +246,7 @@ def main() -> int:
 
     try:
         inherited = Inheritance.take(os.environ)
-        master = Master(config, run_worker=work, reread=lambda: reread(options), timing=timing, inherited=inherited)
+        master = Master(config, trade=Trade(work), reread=lambda: reread(options), timing=timing, inherited=inherited)
         return master.run()
     except OperatorError as error:
         print(f"drawbar: {error}", file=sys.stderr)

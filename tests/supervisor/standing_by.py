@@ -11,9 +11,9 @@ import select
 import signal
 import sys
 
-from drawbar.supervisor.pid_file import MASTER_COMM
+from drawbar.supervisor.host.pid_file import MASTER_COMM
+from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.process import adopt_grandchildren
-from drawbar.supervisor.title import set_title
 from drawbar.supervisor.upgrade import stand_by
 
 EVENTS = int(sys.argv[1])

@@ -8,11 +8,12 @@ from drawbar.config import Config, ListenConfig, ServerConfig, parse_bind
 from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import Fork
-from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.nursery import Nursery
 from drawbar.supervisor.poller import Poller
+from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reports import Reports
+from drawbar.supervisor.trade import Trade
 from tests.supervisor.pools import pool
 
 
@@ -32,7 +33,7 @@ def test_a_worker_without_a_place_on_the_scoreboard_is_tried_again(tmp_path: Pat
         scoreboard=scoreboard,
         reports=reports,
         nursery=nursery,
-        run_worker=lambda *arguments: pytest.fail("no worker"),
+        trade=Trade(lambda *arguments: pytest.fail("no worker")),
         private=list,
         on_ready=lambda boot, worker, interface: None,
         clock=lambda: 100.0,

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from drawbar.supervisor.stacks import STACKS_SIGNAL
+from drawbar.supervisor.worker.stacks import STACKS_SIGNAL
 from tests.supervisor.harness import PATIENCE_S, Serving, ends
 
 HUP, USR1, USR2 = signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2

@@ -21,8 +21,8 @@ from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.child import reap
 from drawbar.supervisor.control import process
 from drawbar.supervisor.control.desk import Command, Desk
+from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.title import set_title
 
 STACKS = "Thread 1\n  File app.py, line 7 in view\n"
 MANY_STACKS = 20_000

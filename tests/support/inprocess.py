@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import h11
 
@@ -161,10 +161,24 @@ class Site(Stepped):
         self.socket.close()
 
 
-class Client:
-    """A connection to a Site. `received`: bytes read that belong to no response yet; `ended`: "", "end" or "reset"."""
+class Served(Protocol):
+    """What a client needs of the server it is a client of."""
 
-    def __init__(self, site: Site, receive_buffer: int = 0) -> None:
+    socket: socket.socket
+    address: Any
+
+    def turn(self) -> None: ...
+    def settle(self) -> None: ...
+    def until(self, done: Callable[[], bool], also: int | None = None) -> None: ...
+
+
+class Client:
+    """A connection to a Site, or another server that the test steps.
+
+    `received`: bytes read that belong to no response yet; `ended`: "", "end" or "reset".
+    """
+
+    def __init__(self, site: Served, receive_buffer: int = 0) -> None:
         self.site = site
         self.socket = socket.socket(site.socket.family)
         if receive_buffer:

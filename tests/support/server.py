@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Generous: a build that traces every line is many times slower, and a deadline is not what these tests are about.
 PATIENCE_S = 60.0
 
-STARTED = re.compile(r"serving (?P<name>\S+)(?: \((?P<interface>\w+)\))? on (?P<listeners>.+)")
+STARTED = re.compile(r"serving (?P<name>\S+)(?: \((?P<interface>\w+)\))? (?:on|for) (?P<listeners>.+)")
+FRONT = re.compile(r"front on (?P<listeners>.+) for (?P<apps>.+); workers pull from (?P<api>.+) \(pid")
 TCP = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]]+\]|[^:/\s,]+):(?P<port>\d+)")
 
 
@@ -105,6 +106,8 @@ class Server:
         self.host = ""
         self.port = 0
         self.ports: list[int] = []
+        self.api = ""
+        """Where workers pull from a front, as its first URL."""
         self._stopped = False
 
     @property
@@ -114,9 +117,20 @@ class Server:
 
     def wait_until_ready(self) -> None:
         """Returns once the start-up line is there; what it says is then known."""
-        started = self.log.wait_for(STARTED)
+        started = self.log.wait_for(f"{STARTED.pattern}|front on .+; workers pull from ")
+        front = FRONT.search(started.string)
+        if front is not None:
+            self._listens_on(front["listeners"])
+            self.api = front["api"].split(", ")[0]
+            return
         self.interface = started["interface"] or ""
-        found = list(TCP.finditer(started["listeners"]))
+        if " for " in started[0]:
+            # Of a front, which is nobody's to connect to as if it were the server.
+            return
+        self._listens_on(started["listeners"])
+
+    def _listens_on(self, listeners: str) -> None:
+        found = list(TCP.finditer(listeners))
         self.ports = [int(listener["port"]) for listener in found]
         if found:
             self.host, self.port = found[0]["host"], self.ports[0]
@@ -167,7 +181,7 @@ class Servers:
 
     def __call__(
         self,
-        target: str,
+        target: str | None,
         *options: str,
         chdir: Path | None = None,
         bind: str | None = "127.0.0.1:0",
@@ -184,7 +198,7 @@ class Servers:
         """
         if toml is not None:
             (cwd / "drawbar.toml").write_text(toml)
-        arguments = [command, target]
+        arguments = [command] if target is None else [command, target]
         if bind is not None:
             arguments += ["--bind", bind]
         if chdir is not None:

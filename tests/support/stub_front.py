@@ -1,8 +1,8 @@
 """A front for the tests of workers: the three lanes as simply as they can be, and strict about what a worker does.
 
-One thread for each connection, blocking reads, no deadlines of its own. It forgives nothing: whatever a worker does that
-the protocol does not say is kept in `complaints`, which a test's end finds empty. What a client sees it sees from the
-public port, so that a real front can stand in its place.
+One thread for each connection, blocking reads, no deadlines of its own. It forgives nothing: whatever a worker does
+that the protocol does not say is kept in `complaints`, which a test's end finds empty. What a client sees it sees from
+the public port, so that a real front can stand in its place.
 """
 
 import select

@@ -1,13 +1,12 @@
 """Starts workers on the runtimes that this machine has, against a front that the tests do not know by name.
 
-A runtime that is missing skips its tests with a reason, except where DRAWBAR_TEST_RUNTIMES is `required`: there it fails
-them, so that CI cannot pass by having nothing installed.
+A runtime that is missing skips its tests with a reason, except where DRAWBAR_TEST_RUNTIMES is `required`: there it
+fails them, so that CI cannot pass by having nothing installed.
 """
 
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path

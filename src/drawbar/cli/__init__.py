@@ -7,7 +7,7 @@ configuration and call the floor below.
 import sys
 from typing import Final, NoReturn
 
-SERVERS: Final = ("run", "dev")
+SERVERS: Final = ("run", "dev", "serve", "work")
 """The commands whose process becomes a server."""
 
 

@@ -5,6 +5,7 @@ to some pages. The child is forked before anything of it is imported. It tells m
 parent learns is what to serve, as JSON through a pipe, or the child's exit code.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,11 @@ def _tell(arguments: Sequence[str], writer: int) -> NoReturn:
                 stream.write(msgspec.json.encode(said))
         code = said if isinstance(said, int) else 0
         for output in (sys.stdout, sys.stderr):
-            output.flush()
+            # Whoever was to read the help may have seen enough of it.
+            with contextlib.suppress(OSError, AttributeError):
+                output.flush()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else EXIT_BROKEN
     except BaseException as error:
         from drawbar.cli.mistakes import print_traceback
 

@@ -2,18 +2,23 @@
 
 import os
 from collections.abc import Iterator
+from typing import get_args
 
 from drawbar.config.sources import Loaded
 from drawbar.gateways.target import load_target
-from drawbar.supervisor import concurrency
+from drawbar.supervisor.hooks import Name, load_hook
+from drawbar.supervisor.worker import concurrency
 
 
 def report(loaded: Loaded) -> Iterator[str]:
-    """Imports the application and describes it and the server it would get; raises OperatorError."""
+    """Imports the application and its hooks and describes them and the server; raises OperatorError."""
     config = loaded.config
     app = config.app
     concurrency.prepare(app)
     found = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    for name in get_args(Name):
+        if (function := getattr(config.hooks, name)) is not None:
+            load_hook(name, function)
     yield f"application  {found.name}"
     yield f"interface    {found.interface.upper()}"
     for bind in config.server.bind:
@@ -22,7 +27,7 @@ def report(loaded: Loaded) -> Iterator[str]:
     yield f"concurrency  {concurrency.describe(app, found.interface)}"
     if found.interface == "asgi":
         # Imported for an ASGI application only: it loads asyncio.
-        from drawbar.supervisor.serve_asgi import loop_name
+        from drawbar.supervisor.worker.serve_asgi import loop_name
 
         yield f"event loop   {loop_name(app.loop)}"
     yield f"file         {loaded.file or 'none'}"

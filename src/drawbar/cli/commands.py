@@ -1,10 +1,11 @@
-"""The commands: `run`, `dev` and `check`.
+"""The commands: `run`, `dev`, `serve`, `work` and `check`.
 
 A command gathers what the operator said into a configuration and hands it on; it decides nothing else. What a command
 needs beyond that is imported inside it, so that none pays for another.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -19,7 +20,7 @@ from drawbar.cli.serving import Serving, load_settings
 def said_by(ctx: click.Context) -> Serving:
     """What the command line of this command says about the server."""
     options = given_options(ctx)
-    if ctx.params["target"] is not None:
+    if ctx.params.get("target") is not None:
         options["app.target"] = ctx.params["target"]
     return Serving(ctx.command_path, options, ctx.params["config"])
 
@@ -29,12 +30,6 @@ def show_version(ctx: click.Context, param: click.Parameter, value: bool) -> Non
     if value:
         click.echo(f"drawbar {drawbar.__version__} (Python {'.'.join(map(str, sys.version_info[:3]))})")
         ctx.exit()
-
-
-def parameters() -> list[click.Parameter]:
-    """What each command takes besides the settings."""
-    config = click.Option(["--config"], metavar="PATH", help="TOML file to read.  [default: drawbar.toml if it exists]")
-    return [click.Argument(["target"], required=False), config]
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": HELP_COLUMNS})
@@ -49,14 +44,21 @@ def program() -> None:
     """
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application.")
+def command(short_help: str, *, target: bool = True) -> Callable[[Callable[..., Any]], click.Command]:
+    """Makes a command that takes settings, and the application they are for unless it has none."""
+    config = click.Option(["--config"], metavar="PATH", help="TOML file to read.  [default: drawbar.toml if it exists]")
+    params = [*([click.Argument(["target"], required=False)] if target else []), config]
+    return program.command(cls=ConfigCommand, params=params, short_help=short_help)
+
+
+@command("Serve an application.")
 @click.pass_context
 def run(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET."""
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Serve an application that is being written.")
+@command("Serve an application that is being written.")
 @click.pass_context
 def dev(ctx: click.Context, /, **_: Any) -> Serving:
     """Serve the application TARGET while it is being written.
@@ -67,7 +69,28 @@ def dev(ctx: click.Context, /, **_: Any) -> Serving:
     return said_by(ctx)
 
 
-@program.command(cls=ConfigCommand, params=parameters(), short_help="Check settings and application without serving.")
+@command("Serve what workers elsewhere answer.", target=False)
+@click.pass_context
+def serve(ctx: click.Context, /, **_: Any) -> Serving:
+    """Serve a site without an application: requests wait in a queue until a worker pulls them.
+
+    Clients connect to --bind, by default 0.0.0.0:8080; workers pull from --api.
+    """
+    return said_by(ctx)
+
+
+@command("Serve an application behind a front.")
+@click.pass_context
+def work(ctx: click.Context, /, **_: Any) -> Serving:
+    """Serve the application TARGET to fronts that workers dial (`--from`), wherever they are.
+
+    Opens no port: a worker connects to the front as often as it has slots, and serves the requests that the front sends
+    on these connections.
+    """
+    return said_by(ctx)
+
+
+@command("Check settings and application without serving.")
 @click.pass_context
 def check(ctx: click.Context, /, **_: Any) -> int:
     """Check the settings and import the application TARGET without serving.

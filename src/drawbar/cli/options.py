@@ -66,10 +66,17 @@ def describe(setting: Setting) -> str:
 
 
 class ConfigCommand(click.Command):
-    """A command that takes every setting as an option."""
+    """A command that takes as an option every setting that is of use to it."""
 
     def __init__(self, name: str | None, params: Sequence[click.Parameter] = (), **kwargs: Any) -> None:
-        options = [SettingOption(setting) for setting in SETTINGS if setting.key not in ARGUMENTS]
+        self.sections = {
+            section: its for section, its in sections().items() if not its.COMMANDS or name in its.COMMANDS
+        }
+        options = [
+            SettingOption(setting)
+            for setting in SETTINGS
+            if setting.key not in ARGUMENTS and setting.section in self.sections
+        ]
         super().__init__(name, params=[*params, *options], **kwargs)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -78,11 +85,13 @@ class ConfigCommand(click.Command):
         # An argument stands in the usage line; commands describe theirs in prose.
         own = [param.get_help_record(ctx) for param in params if not isinstance(param, SettingOption | click.Argument)]
         groups = {"Options": [record for record in own if record is not None]}
-        for name, section in sections().items():
+        for name, section in self.sections.items():
             title = f"[{name}] {(section.__doc__ or '').strip().removesuffix('.')}"
             options = [param for param in params if isinstance(param, SettingOption) and param.setting.section == name]
             groups[title] = [option.get_help_record(ctx) for option in options]
         for title, records in groups.items():
+            if not records:
+                continue
             with formatter.section(title):
                 formatter.write_dl(records, col_max=34)
 

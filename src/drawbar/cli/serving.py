@@ -10,8 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from drawbar.cli.mistakes import Debug, complain, exit_code
-from drawbar.config import OperatorError
-from drawbar.config.sources import Loaded, load
+from drawbar.config import OperatorError, WorkConfig
+from drawbar.config.api import ApiConfig
+from drawbar.config.binds import is_loopback
+from drawbar.config.sources import Loaded, Origin, load
+
+WORK: Final = "drawbar work"
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "drawbar dev": {
@@ -25,6 +29,10 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 }
 """What a command sets, weaker than options and stronger than environment and file."""
 
+FRONT: Final = "drawbar serve"
+DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080", "api.bind": "127.0.0.1:4242"}}
+"""What a command is when nobody says otherwise, where that is not what other commands are."""
+
 
 class Serving(msgspec.Struct, frozen=True):
     """What a command line says about the server: the command's name, raw values by the settings' keys, --config."""
@@ -37,14 +45,48 @@ class Serving(msgspec.Struct, frozen=True):
 def load_settings(said: Serving, debug: Debug) -> Loaded:
     """The configuration that this command line, the environment and the file make together. Raises OperatorError."""
     debug.learn(said.options, os.environ)
-    presets = PRESETS.get(said.command)
-    loaded = load(said.options, os.environ, file=said.file, presets=presets, command=said.command)
+    loaded = load(
+        said.options,
+        os.environ,
+        file=said.file,
+        presets=PRESETS.get(said.command),
+        defaults=DEFAULTS.get(said.command),
+        command=said.command,
+    )
     debug.is_on = debug.is_on or loaded.config.log.level == "debug"
     for note in loaded.notes:
         complain(note, "warning")
-    if not loaded.config.app.target:
+    if not loaded.config.app.target and said.command != FRONT:
         right = f"write {said.command} module:app, or set app.target in drawbar.toml"
         raise OperatorError("no application to serve", right=right)
+    return for_command(said.command, loaded)
+
+
+def for_command(command: str, loaded: Loaded) -> Loaded:
+    """The configuration as this command takes it: only `serve` has an API, only `work`
+    dials fronts, and it listens nowhere.
+
+    Raises OperatorError when there is no front to work for.
+    """
+    config = loaded.config
+    if command != FRONT:
+        config = msgspec.structs.replace(config, api=ApiConfig())
+    if command != WORK:
+        config = msgspec.structs.replace(config, work=WorkConfig())
+    loaded = msgspec.structs.replace(loaded, config=config)
+    if command != WORK:
+        return loaded
+    if not config.work.front:
+        right = f"write {WORK} TARGET --from URL, or set work.front in drawbar.toml"
+        raise OperatorError("no front to take requests from", right=right)
+    if config.process.inetd:
+        raise OperatorError(f"{WORK} dials its connections, and inetd passes one", where="process.inetd")
+    for item in loaded.effective:
+        if item.setting.key in ("server.bind", "listen.worker_bind") and item.origin is Origin.OPTION:
+            complain(f"{item} is not used: {WORK} listens nowhere", "warning")
+    for front in config.work.front:
+        if config.work.token_file is not None and front.scheme == "http" and not is_loopback(front.host):
+            complain(f"the token goes to {front} in plain text; use https where others may listen", "warning")
     return loaded
 
 
@@ -53,6 +95,5 @@ def serve(said: Serving) -> int:
     from drawbar import supervisor  # `drawbar ctl` and help need none
 
     debug = Debug()
-    return exit_code(
-        lambda: supervisor.run(load_settings(said, debug), reread=lambda: load_settings(said, debug)), debug
-    )
+    run = supervisor.run_front if said.command == FRONT else supervisor.run
+    return exit_code(lambda: run(load_settings(said, debug), reread=lambda: load_settings(said, debug)), debug)

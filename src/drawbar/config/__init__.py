@@ -1,14 +1,16 @@
 """The configuration: one typed tree, and the adapters that fill it.
 
 Lives here: the sections and their types (`tree`), what a person writes for them (`kinds`, `binds`, `threads`,
-`networks`), the operator's errors, and the sources: TOML, environment, command line (`sources`). Must not know anything
-else of Drawbar. This module exports what a running server needs; the adapters are imported by those who use them.
+`networks`, `fronts`), the operator's errors, and the sources: TOML, environment, command line (`sources`). Must not
+know anything else of Drawbar. This module exports what a running server needs; the adapters are imported by those who
+use them.
 """
 
 from drawbar.config.app import AppConfig
 from drawbar.config.binds import Bind, FdBind, TcpBind, UnixBind, parse_bind
 from drawbar.config.control import ControlConfig
 from drawbar.config.errors import OperatorError
+from drawbar.config.fronts import FrontUrl
 from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
 from drawbar.config.limits import LimitsConfig
@@ -22,6 +24,7 @@ from drawbar.config.threads import ThreadRange, parse_threads
 from drawbar.config.timeouts import TimeoutsConfig
 from drawbar.config.tree import Config
 from drawbar.config.websocket import WebsocketConfig
+from drawbar.config.work import WorkConfig
 
 __all__ = [
     "AppConfig",
@@ -29,6 +32,7 @@ __all__ = [
     "Config",
     "ControlConfig",
     "FdBind",
+    "FrontUrl",
     "HooksConfig",
     "LifecycleConfig",
     "LimitsConfig",
@@ -44,6 +48,7 @@ __all__ = [
     "TimeoutsConfig",
     "UnixBind",
     "WebsocketConfig",
+    "WorkConfig",
     "parse_bind",
     "parse_network",
     "parse_threads",

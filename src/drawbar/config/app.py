@@ -1,12 +1,12 @@
 """[app]: the application and how it is called."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from drawbar.config.kinds import Hint, Kind, Path, parse_text
-from drawbar.config.section import Conflict, Section
+from drawbar.config.section import OF_WORKERS, Conflict, Section
 from drawbar.config.threads import ThreadRange, Threads
 
 Interface = Literal["auto", "wsgi", "asgi"]
@@ -26,6 +26,8 @@ TARGET = Kind("TARGET", "`module:app`, `module` or `path/to/file.py:app`", parse
 
 class AppConfig(Section, frozen=True, kw_only=True):
     """The application and how it is called."""
+
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_WORKERS
 
     target: Annotated[
         Annotated[str, TARGET] | None,

@@ -129,6 +129,11 @@ def parse_port(digits: str, text: str) -> int:
     return int(digits)
 
 
+def is_loopback(host: str) -> bool:
+    """Nobody on another machine gets there. A name that only begins so may be anybody's: 127.0.0.1.example.org."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and set(host) <= set("0123456789."))
+
+
 def is_decimal(digits: str) -> bool:
     """Whether `digits` are one to nine ASCII digits."""
     return 0 < len(digits) < 10 and digits.isascii() and digits.isdigit()

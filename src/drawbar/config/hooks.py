@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from drawbar.config.kinds import Kind, parse_text
-from drawbar.config.section import Section
+from drawbar.config.section import OF_WORKERS, Section
 
 
 def parse_function(raw: object) -> str:
@@ -25,6 +25,7 @@ class HooksConfig(Section, frozen=True, kw_only=True):
     """Functions that are called as the server goes along."""
 
     OPTION: ClassVar[str] = "hook-{}"
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_WORKERS
 
     before_fork: Annotated[
         Function | None,

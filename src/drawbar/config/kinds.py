@@ -29,11 +29,13 @@ class Kind(msgspec.Struct, frozen=True):
 class Hint(msgspec.Struct, frozen=True, kw_only=True):
     """What a field's name, type and description do not say.
 
-    `option` is its name on the command line where the section's pattern gives a clumsy one; `past` what happens past a
-    limit; `fallback` an environment variable of common use, honoured when nothing else sets the field.
+    `option` is its name on the command line where the section's pattern gives a clumsy one; `variable` that of its
+    environment variable, where another command has an option of that name for something else; `past` what happens past
+    a limit; `fallback` an environment variable of common use, honoured when nothing else sets the field.
     """
 
     option: str = ""
+    variable: str = ""
     past: str = ""
     fallback: str = ""
 

@@ -5,7 +5,8 @@ The page in docs/ is this module's output; a test holds the two together.
 
 from collections.abc import Iterator
 
-from drawbar.config.settings import SETTINGS, Setting, sections
+from drawbar.config.apps import AppTable
+from drawbar.config.settings import APPS, SETTINGS, Setting, sections, settings_of_app
 
 HEAD = """\
 # Configuration
@@ -35,7 +36,30 @@ that contradict each other.
 
 def page() -> str:
     """The whole page as Markdown."""
-    return "\n".join([HEAD, *(line for name in sections() for line in section_lines(name))])
+    return "\n".join([HEAD, *(line for name in sections() for line in section_lines(name)), *app_lines()])
+
+
+def app_lines() -> Iterator[str]:
+    """The table that an application has of its own."""
+    yield f"## [{APPS}.NAME]"
+    yield ""
+    yield (AppTable.__doc__ or "").strip()
+    yield "There may be any number of these, each in the file only:"
+    yield ""
+    yield "```toml"
+    yield f"[{APPS}.blog]"
+    yield 'host = ["blog.example.org"]'
+    yield ""
+    yield f"[{APPS}.shop]"
+    yield 'prefix = "/shop"'
+    yield "```"
+    yield ""
+    for setting in settings_of_app("NAME"):
+        yield f"### {setting.key}"
+        yield ""
+        yield setting.description
+        yield ""
+        yield from value_lines(setting)
 
 
 def section_lines(name: str) -> Iterator[str]:
@@ -43,6 +67,9 @@ def section_lines(name: str) -> Iterator[str]:
     yield f"## [{name}]"
     yield ""
     yield (sections()[name].__doc__ or "").strip()
+    commands = sections()[name].COMMANDS
+    if commands:
+        yield f"For {' and '.join(f'`drawbar {command}`' for command in commands)}."
     yield ""
     for setting in SETTINGS:
         if setting.section == name:
@@ -59,6 +86,11 @@ def setting_lines(setting: Setting) -> Iterator[str]:
     # The target is an argument of the commands.
     names = "TARGET" if setting.key == "app.target" else option
     yield f"- Names: `{names}`, `{setting.env}`"
+    yield from value_lines(setting)
+
+
+def value_lines(setting: Setting) -> Iterator[str]:
+    """What it may be, and what it is when nobody says so."""
     form = ("a list; each " if setting.many else "") + setting.kind.form
     yield f"- Value: {form}" + (f"; {setting.bounds}" if setting.bounds else "")
     yield f"- Default: {default_of(setting)}"

@@ -8,6 +8,12 @@ from typing import ClassVar
 
 import msgspec
 
+OF_WORKERS = ("run", "dev", "check", "work")
+"""The commands whose processes call an application."""
+
+OF_FRONTS = ("serve",)
+"""The commands whose processes have none, and queues instead."""
+
 
 class Conflict(msgspec.Struct, frozen=True):
     """Settings that are each valid and do not go together, and why: field names in one section, keys in the tree."""
@@ -17,9 +23,10 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the sections: `OPTION` is the pattern of its options' names on the command line."""
+    """Base of the sections: `OPTION` is the pattern of its options' names, COMMANDS whose options; empty: all's."""
 
     OPTION: ClassVar[str] = "{}"
+    COMMANDS: ClassVar[tuple[str, ...]] = ()
 
     def conflicts(self) -> Iterator[Conflict]:
         """What in this section contradicts itself."""

@@ -2,7 +2,7 @@
 
 The one place that looks at annotations. TOML, environment, command line and manual walk `SETTINGS`, so a new field of a
 section is a setting everywhere at once. Names follow from the field: the key `timeouts.head` is `--head-timeout` and
-DRAWBAR_HEAD_TIMEOUT. Invariant: options are unique across sections.
+DRAWBAR_HEAD_TIMEOUT. Invariants: options are unique among those of a command, variables among all.
 """
 
 import types
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from drawbar.config.apps import AppTable
 from drawbar.config.kinds import BOOLEAN, INTEGER, TEXT, Hint, Kind, choice
 from drawbar.config.section import Section
 from drawbar.config.tree import Config
@@ -37,6 +38,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     option: str
     past: str
     fallback: str
+    variable: str
 
     @property
     def key(self) -> str:
@@ -46,7 +48,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def env(self) -> str:
         """Its environment variable: the option's name in capitals."""
-        return "DRAWBAR_" + self.option.replace("-", "_").upper()
+        return self.variable or "DRAWBAR_" + self.option.replace("-", "_").upper()
 
     @property
     def is_flag(self) -> bool:
@@ -141,16 +143,29 @@ def setting_of(section: str, pattern: str, field: msgspec.structs.FieldInfo) -> 
         option=hint.option or pattern.format(field.name.replace("_", "-")),
         past=hint.past,
         fallback=hint.fallback,
+        variable=hint.variable,
     )
 
 
 def sections() -> dict[str, type[Section]]:
-    """The sections of the tree by name, in its order."""
-    return {field.name: field.type for field in msgspec.structs.fields(Config)}
+    """The sections of the tree by name, in its order; without the tables of applications, of which there are any."""
+    found = {field.name: field.type for field in msgspec.structs.fields(Config)}
+    return {name: section for name, section in found.items() if isinstance(section, type)}
+
+
+def settings_of(name: str, section: type[Section]) -> tuple[Setting, ...]:
+    """The settings of a section called `name`."""
+    return tuple(setting_of(name, section.OPTION, field) for field in msgspec.structs.fields(section))
 
 
 SETTINGS: tuple[Setting, ...] = tuple(
-    setting_of(name, section.OPTION, field)
-    for name, section in sections().items()
-    for field in msgspec.structs.fields(section)
+    setting for name, section in sections().items() for setting in settings_of(name, section)
 )
+
+APPS = "apps"
+"""The table of the tables."""
+
+
+def settings_of_app(name: str) -> tuple[Setting, ...]:
+    """The settings of the table `[apps.NAME]`. Only a file has them: they have no option and no variable."""
+    return settings_of(f"{APPS}.{name}", AppTable)

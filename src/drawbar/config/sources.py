@@ -1,9 +1,10 @@
 """Where settings come from, and which source wins.
 
 Command line over a command's presets over environment over file over variables of common use (WEB_CONCURRENCY) over
-what the service manager passed (LISTEN_FDS) over defaults. Each source first yields values as they were given; one
-function then parses all of them, so a mistake is reported in the same words from everywhere, even where a stronger
-source overrides it. Beside the tree goes an `Effective` for each setting, which says where its value comes from.
+what the service manager passed (LISTEN_FDS) over a command's defaults over those of the tree. Each source first yields
+values as they were given; one function then parses all of them, so a mistake is reported in the same words from
+everywhere, even where a stronger source overrides it. Beside the tree goes an `Effective` for each setting, which says
+where its value comes from.
 """
 
 import enum
@@ -13,11 +14,13 @@ from typing import Any
 
 import msgspec
 
+from drawbar.config.apps import AppTable
 from drawbar.config.binds import BIND
 from drawbar.config.errors import OperatorError, nearest
+from drawbar.config.names import parse_name
 from drawbar.config.passed import Passed, left_over, passed_sockets, with_numbers
 from drawbar.config.section import Section
-from drawbar.config.settings import SETTINGS, Setting, sections
+from drawbar.config.settings import APPS, SETTINGS, Setting, sections, settings_of_app
 from drawbar.config.tree import Config
 
 DEFAULT_FILE = "drawbar.toml"
@@ -29,12 +32,13 @@ class Origin(enum.IntEnum):
     """The sources, the weakest first."""
 
     DEFAULT = 0
-    PASSED = 1
-    FALLBACK = 2
-    FILE = 3
-    ENVIRONMENT = 4
-    COMMAND = 5
-    OPTION = 6
+    DEFAULT_OF_COMMAND = 1
+    PASSED = 2
+    FALLBACK = 3
+    FILE = 4
+    ENVIRONMENT = 5
+    COMMAND = 6
+    OPTION = 7
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -83,14 +87,16 @@ def load(
     *,
     file: str | None = None,
     presets: Mapping[str, object] | None = None,
+    defaults: Mapping[str, object] | None = None,
     command: str = "",
     pid: int | None = None,
 ) -> Loaded:
     """All sources together.
 
     `environ` is that of process `pid`, by default this one. `options` and `presets` hold raw values by key
-    ("server.bind"), the latter set by the command named `command`. `file` is what `--config` said; without it
-    DRAWBAR_CONFIG says it, else drawbar.toml is read where there is one. Raises OperatorError.
+    ("server.bind"), the latter set by the command named `command`, as are `defaults`, before which everything else
+    goes. `file` is what `--config` said; without it DRAWBAR_CONFIG says it, else drawbar.toml is read where there is
+    one. Raises OperatorError.
     """
     path = find_file(file, environ)
     passed = passed_sockets(environ, os.getpid() if pid is None else pid)
@@ -101,8 +107,9 @@ def load(
         if setting.key in options:
             place = "TARGET" if setting.key == "app.target" else f"--{setting.option}"
             given.append(Given(setting, options[setting.key], Origin.OPTION, place))
-        if presets and setting.key in presets:
-            given.append(Given(setting, presets[setting.key], Origin.COMMAND, command))
+        for values, origin in ((presets, Origin.COMMAND), (defaults, Origin.DEFAULT_OF_COMMAND)):
+            if values and setting.key in values:
+                given.append(Given(setting, values[setting.key], origin, command))
     effective = tuple(name_no_sockets(item, passed) for item in choose(given))
     config = build(effective)
     report_conflicts(config, effective)
@@ -153,7 +160,8 @@ def notes(config: Config, environ: Mapping[str, str], passed: tuple[Passed, ...]
     """What was said and has no effect."""
     yield from strange_variables(environ)
     # For one connection there is nothing to listen on: whatever is passed is that connection.
-    unused = left_over(passed, (*config.server.bind, *config.control.metrics_bind)) if not config.process.inetd else ""
+    binds = (*config.server.bind, *config.control.metrics_bind, *config.api.bind)
+    unused = left_over(passed, binds) if not config.process.inetd else ""
     if unused:
         yield unused
 
@@ -193,15 +201,42 @@ def walk(table: Mapping[str, Any], path: str) -> Iterator[Given]:
     """The settings in a file's data."""
     known = {setting.key: setting for setting in SETTINGS}
     for section, content in table.items():
-        if section not in sections():
+        if section != APPS and section not in sections():
             raise unknown_section(section, path)
-        if not isinstance(content, dict):
-            raise OperatorError("is not a table", where=f"{path}: {section}", right=f"write [{section}] above its keys")
+        require_table(content, section, path)
+        if section == APPS:
+            for name, app in content.items():
+                yield from walk_app(name, app, path)
+            continue
         for field, raw in content.items():
             setting = known.get(f"{section}.{field}")
             if setting is None:
                 raise unknown_key(section, field, path)
             yield Given(setting, raw, Origin.FILE, path)
+
+
+def walk_app(name: str, content: object, path: str) -> Iterator[Given]:
+    """The settings in a file's data about one application."""
+    section = f"{APPS}.{name}"
+    try:
+        parse_name(name)
+    except ValueError as error:
+        raise OperatorError(str(error), where=f"{path}: {section}") from error
+    known = {setting.field: setting for setting in settings_of_app(name)}
+    for field, raw in require_table(content, section, path).items():
+        if field not in known:
+            near = nearest(field, list(known))
+            hint = f"did you mean {near}? " if near else ""
+            right = f"{hint}[{section}] takes {', '.join(known)}"
+            raise OperatorError("no such key", where=f"{path}: {section}.{field}", right=right)
+        yield Given(known[field], raw, Origin.FILE, path)
+
+
+def require_table(content: object, section: str, path: str) -> dict[str, Any]:
+    """Raises OperatorError when it is a value."""
+    if not isinstance(content, dict):
+        raise OperatorError("is not a table", where=f"{path}: {section}", right=f"write [{section}] above its keys")
+    return content
 
 
 def unknown_section(section: str, path: str) -> OperatorError:
@@ -210,7 +245,7 @@ def unknown_section(section: str, path: str) -> OperatorError:
     homes = [setting.key for setting in SETTINGS if section == setting.field or option == setting.option]
     near = nearest(section, list(sections()))
     hint = f"did you mean {homes[0]}? " if homes else f"did you mean [{near}]? " if near else ""
-    right = f"{hint}sections are {', '.join(sections())}"
+    right = f"{hint}sections are {', '.join(sections())}, {APPS}.NAME"
     return OperatorError("no such section", where=f"{path}: {section}", right=right)
 
 
@@ -227,7 +262,9 @@ def unknown_key(section: str, field: str, path: str) -> OperatorError:
 
 def choose(given: list[Given]) -> tuple[Effective, ...]:
     """For each setting the value of its strongest source. All values are parsed, so that none is wrong unseen."""
-    chosen = {setting.key: Effective(setting, setting.default, Origin.DEFAULT, "") for setting in SETTINGS}
+    apps = dict.fromkeys(app_of(item.setting) for item in given)
+    settings = [*SETTINGS, *(setting for name in apps if name for setting in settings_of_app(name))]
+    chosen = {setting.key: Effective(setting, setting.default, Origin.DEFAULT, "") for setting in settings}
     for item in sorted(given, key=lambda item: item.origin):
         try:
             value = item.setting.parse(item.raw)
@@ -237,20 +274,30 @@ def choose(given: list[Given]) -> tuple[Effective, ...]:
     return tuple(chosen.values())
 
 
+def app_of(setting: Setting) -> str:
+    """The application whose table has the setting, "" for those of the tree's sections."""
+    table, _, name = setting.section.partition(".")
+    return name if table == APPS else ""
+
+
 def build(effective: tuple[Effective, ...]) -> Config:
     """The tree with these values."""
     content: dict[str, dict[str, Any]] = {name: {} for name in sections()}
+    apps: dict[str, dict[str, Any]] = {}
     for item in effective:
-        content[item.setting.section][item.setting.field] = item.value
+        name = app_of(item.setting)
+        values = apps.setdefault(name, {}) if name else content[item.setting.section]
+        values[item.setting.field] = item.value
     tree: dict[str, Any] = {name: section(**content[name]) for name, section in sections().items()}
-    return Config(**tree)
+    return Config(**tree, apps={name: AppTable(**values) for name, values in apps.items()})
 
 
 def report_conflicts(config: Config, effective: tuple[Effective, ...]) -> None:
     """Raises OperatorError for the first settings that contradict each other, naming where each comes from."""
     by_key = {item.setting.key: item for item in effective}
     for keys, why in all_conflicts(config):
-        raise OperatorError(why, where=" and ".join(str(by_key[key]) for key in keys))
+        # A table as a whole has no line of its own.
+        raise OperatorError(why, where=" and ".join(str(by_key.get(key, f"[{key}]")) for key in keys))
 
 
 def all_conflicts(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -259,5 +306,8 @@ def all_conflicts(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         section: Section = getattr(config, name)
         for conflict in section.conflicts():
             yield tuple(f"{name}.{field}" for field in conflict.fields), conflict.why
+    for name, app in config.apps.items():
+        for conflict in app.conflicts():
+            yield tuple(f"{APPS}.{name}.{field}" for field in conflict.fields), conflict.why
     for conflict in config.conflicts():
         yield conflict.fields, conflict.why

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from drawbar.config.api import ApiConfig
 from drawbar.config.app import AppConfig
+from drawbar.config.apps import AppPlan, AppTable, FrontConfig, disputed, plan_apps
 from drawbar.config.control import ControlConfig
 from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
@@ -17,10 +19,12 @@ from drawbar.config.listen import ListenConfig
 from drawbar.config.log import STANDARD, LogConfig
 from drawbar.config.process import ProcessConfig
 from drawbar.config.proxy import ProxyConfig
+from drawbar.config.queue import QueueConfig
 from drawbar.config.section import Conflict
 from drawbar.config.server import ServerConfig
 from drawbar.config.timeouts import TimeoutsConfig
 from drawbar.config.websocket import WebsocketConfig
+from drawbar.config.work import WorkConfig
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +41,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     websocket: WebsocketConfig = WebsocketConfig()
     control: ControlConfig = ControlConfig()
     process: ProcessConfig = ProcessConfig()
+    work: WorkConfig = WorkConfig()
     hooks: HooksConfig = HooksConfig()
+    front: FrontConfig = FrontConfig()
+    api: ApiConfig = ApiConfig()
+    queue: QueueConfig = QueueConfig()
+    apps: dict[str, AppTable] = {}
+    """The tables `[apps.NAME]`."""
+
+    def app_plans(self) -> tuple[AppPlan, ...]:
+        """The applications behind a front of this configuration; one at least."""
+        return plan_apps(self.front.apps, self.apps, self.queue)
 
     def conflicts(self) -> Iterator[Conflict]:
         """What in one section contradicts another; the fields are keys such as "hooks.before_fork"."""
@@ -46,6 +60,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 ("hooks.before_fork", "lifecycle.preload"),
                 "before_fork runs in the fork server, which only preload starts; after_fork runs in each worker",
             )
+        for place, first, second in disputed(self.app_plans()):
+            keys = tuple(f"apps.{name}" if name in self.apps else "front.apps" for name in (first, second))
+            yield Conflict(keys, f"{first} and {second} both claim {place}; tell them apart by host or prefix")
         if self.process.inetd:
             yield from self._conflicts_of_inetd()
         if self.process.daemonize:

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from drawbar.config.kinds import Hint, Seconds, Size
 from drawbar.config.limits import GIB, MIB
-from drawbar.config.section import Section
+from drawbar.config.section import OF_WORKERS, Section
 from drawbar.config.timeouts import DAY_SECONDS, LEAST_SECONDS
 
 
@@ -14,6 +14,7 @@ class WebsocketConfig(Section, frozen=True, kw_only=True):
     """Bounds and heartbeats of WebSocket connections."""
 
     OPTION: ClassVar[str] = "websocket-{}"
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_WORKERS
 
     max_message_bytes: Annotated[
         Size,

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.policy cimport Policy
 from drawbar.net.addresses cimport Sockaddr
+from drawbar.net.connection cimport Connection
 from drawbar.net.reactor cimport Reactor, Turn
 from drawbar.net.scoreboard cimport Entry
 from drawbar.wire.head cimport Head
@@ -137,3 +138,6 @@ cdef class Exchange:
     cdef int read_raw(self, bint reading) except -1     # off: what comes stays in the kernel's buffer
     cdef int raw_write(self, bytes data) except -1
     cdef int raw_close(self) except -1
+    # Sends `head`, which ends HTTP, and makes `into` the owner of the descriptor and of what waits to be sent, for the
+    # caller to start. The exchange is over. Returns what the client sent after its request.
+    cdef bytes detach(self, Connection into, bytes head)

@@ -14,6 +14,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from drawbar.net.addresses cimport Sockaddr
+from drawbar.net.connection cimport Connection
 from drawbar.net.reactor cimport Reactor, Turn
 from drawbar.net.scoreboard cimport (
     CellPage, COUNTING, ENTRY_HTTP, ENTRY_TIMED_OUT, Entry, LEADER_CALLS, TEXT_BYTES, entry_free, entry_new,
@@ -371,4 +372,7 @@ cdef class Exchange:
         raise NotImplementedError
 
     cdef int raw_close(self) except -1:
+        raise NotImplementedError
+
+    cdef bytes detach(self, Connection into, bytes head):
         raise NotImplementedError

@@ -10,15 +10,18 @@ queue is empty.
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
+from libc.string cimport memset
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport Handler, RESPONSE_ABORTED, RESPONSE_DONE
 from drawbar.exchange.http1_response cimport Http1Exchange, Http1Link
 from drawbar.exchange.policy cimport Policy
 from drawbar.exchange.sentinel cimport Sentinel
+from drawbar.net.connection cimport Connection
 from drawbar.net.listener cimport Connector
 from drawbar.net.output cimport output_bytes
-from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES
+from drawbar.net.reactor cimport EPOLLIN, Reactor, SCRATCH_BYTES
 from drawbar.net.scoreboard cimport COUNTING
+from drawbar.net.timers cimport wheel_remove
 from drawbar.wire.body cimport BODY_LENGTH
 from drawbar.wire.head cimport FLAG_KEEP_ALIVE, Field
 from drawbar.wire.tables cimport KNOWN_FORWARDED, KNOWN_X_FORWARDED_FOR, reason_phrase
@@ -329,6 +332,26 @@ cdef class Http1Ending(Http1Link):
         self.lingers = True
         output_bytes(&self.output, &self.reactor.pool, None, head + body, len(head) + len(body))
         return self._close_politely()
+
+    cdef bytes detach(self, Http1Exchange exchange, Connection into):
+        cdef Reactor reactor = self.reactor
+        cdef bytes rest = self.input.data[self.input_start:self.input.size] if self.more_input else b""
+        if exchange.entry is not NULL and reactor.sentinel is not None:
+            (<Sentinel>reactor.sentinel).detach(exchange.entry)
+        into.reactor = reactor
+        into.peer = self.peer
+        into.blocked = self.blocked
+        into.output = self.output
+        memset(&self.output, 0, sizeof(self.output))
+        # Before its new owner has the descriptor: the set knows one source for each.
+        reactor.remove(self)
+        wheel_remove(&self.timer)
+        into.fd = self.fd
+        self.closed = True
+        if into.uncounted:
+            reactor.connection_closed()
+        self.response_done()
+        return rest
 
     # -- who is it
 

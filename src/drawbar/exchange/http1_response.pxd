@@ -18,6 +18,7 @@ cdef class Http1Link(Connection):
     cdef int pull(self, Http1Exchange exchange, size_t wanted) except -1
     cdef int resume_body(self, Http1Exchange exchange) except -1
     cdef int start_raw(self, Http1Exchange exchange) except -1
+    cdef bytes detach(self, Http1Exchange exchange, Connection into)
     cdef object client_of(self, Http1Exchange exchange)
     cdef bint is_trusted(self)
     cdef tuple server_name(self)

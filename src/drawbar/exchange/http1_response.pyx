@@ -46,6 +46,9 @@ cdef class Http1Link(Connection):
     cdef int start_raw(self, Http1Exchange exchange) except -1:
         raise NotImplementedError
 
+    cdef bytes detach(self, Http1Exchange exchange, Connection into):
+        raise NotImplementedError
+
     cdef object client_of(self, Http1Exchange exchange):
         raise NotImplementedError
 
@@ -589,3 +592,16 @@ cdef class Http1Exchange(Exchange):
             self.response = RESPONSE_DONE
             self.link.response_done()
         return 0
+
+    cdef bytes detach(self, Connection into, bytes head):
+        self._check_open()
+        if self.response != RESPONSE_NONE or self.body is not None and not self.body.complete:
+            raise AppError("a connection can be given away when its request is whole, and has no answer yet")
+        if not self._may_answer():
+            self._called_off()
+        output_bytes(&self.link.output, &self.link.reactor.pool, head, head, len(head))
+        self.status = 101
+        self.response = RESPONSE_DONE
+        if COUNTING:
+            self.reactor.page.tally.requests[1] += 1
+        return self.link.detach(self, into)

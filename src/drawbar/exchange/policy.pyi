@@ -6,8 +6,6 @@ from typing import Any
 from drawbar.exchange.forwarded import Address, Proxies
 from drawbar.exchange.log_files import LogFiles
 
-def http_date(seconds: int) -> str: ...
-
 class Policy:
     log_files: LogFiles | None
     def __init__(

@@ -6,33 +6,13 @@ The supervisor's worker fills it from the configuration; nothing below knows whe
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy
 from posix.time cimport clock_gettime, timespec
+from drawbar.wire.dates cimport HTTP_DATE_BYTES, put_http_date
 from drawbar.wire.tables cimport known_name, name_hash
 
 
 cdef extern from "<time.h>" nogil:
     enum:
         CLOCK_REALTIME_COARSE
-    ctypedef long time_t
-    struct tm:
-        int tm_sec
-        int tm_min
-        int tm_hour
-        int tm_mday
-        int tm_mon
-        int tm_year
-        int tm_wday
-    tm* gmtime_r(const time_t* seconds, tm* into)
-
-cdef tuple DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def http_date(time_t seconds):
-    """IMF-fixdate (RFC 9110 section 5.6.7) of a Unix time, whatever the locale."""
-    cdef tm at
-    gmtime_r(&seconds, &at)
-    return (f"{DAYS[at.tm_wday]}, {at.tm_mday:02} {MONTHS[at.tm_mon]} {at.tm_year + 1900} "
-            f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT")
 
 
 cdef uint32_t _ms(object seconds) except? 0xffffffff:
@@ -86,9 +66,11 @@ cdef class Policy:
         """Makes `date` true for this second (RFC 9110 section 6.6.1); formats it once a second."""
         cdef timespec now
         cdef bytes line
+        cdef char date[HTTP_DATE_BYTES]
         clock_gettime(<int>CLOCK_REALTIME_COARSE, &now)
         if now.tv_sec != self.date_second:
-            line = b"Date: " + http_date(now.tv_sec).encode("ascii") + b"\r\n" + self.server_header
+            put_http_date(date, now.tv_sec)
+            line = b"Date: " + date[:HTTP_DATE_BYTES] + b"\r\n" + self.server_header
             memcpy(self.date, <const char*>line, len(line))
             self.date_size = <int>len(line)
             self.date_second = now.tv_sec

@@ -19,6 +19,9 @@ cdef enum:
     RETRY_NS = 100_000_000      # after the machine refused memory
     ANSWER_BYTES = 512          # a whole 504; its Server field has at most 64 characters
 
+# The body of the 504 for a request whose application did not answer in time, whoever sends it.
+cdef const char* TOO_LATE
+
 cdef struct Claim:              # one request that was called off, until the reactor hears of it
     Claim* next
     uint32_t index              # of its entry

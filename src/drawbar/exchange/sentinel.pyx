@@ -21,12 +21,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset, strlen
+from libc.time cimport strftime, time_t, tm
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close, getpid, read, write
 from drawbar.exchange.exchange cimport Exchange, Job
 from drawbar.net.reactor cimport Reactor
 from drawbar.net.scoreboard cimport (
     ENTRIES, ENTRY_HELD, ENTRY_RUNNING, ENTRY_TIMED_OUT, Entry, atomic_load, entry_time_out, monotonic_ns)
+from drawbar.wire.dates cimport HTTP_DATE_BYTES, put_http_date
 
 import os
 
@@ -75,27 +77,14 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t send(int fd, const void* data, size_t size, int flags)
 
 cdef extern from "<time.h>" nogil:
-    ctypedef long time_t
-    struct tm:
-        int tm_sec
-        int tm_min
-        int tm_hour
-        int tm_mday
-        int tm_mon
-        int tm_year
-        int tm_wday
-    tm* gmtime_r(const time_t* seconds, tm* into)
     tm* localtime_r(const time_t* seconds, tm* into)
-    size_t strftime(char* into, size_t room, const char* form, const tm* at)
 
 cdef enum:
     STACK_BYTES = 262_144       # of the thread
     LINE_BYTES = 512            # of the log
 
-cdef const char* BODY = b"504 Gateway Timeout\n\nthe application did not answer in time\n"
+cdef const char* TOO_LATE = b"504 Gateway Timeout\n\nthe application did not answer in time\n"
 cdef const char* REPORT = b"recycle timeout\n"
-cdef const char* DAYS = b"SunMonTueWedThuFriSat"
-cdef const char* MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 
 
 # -- the thread
@@ -105,19 +94,18 @@ cdef const char* MONTHS = b"JanFebMarAprMayJunJulAugSepOctNovDec"
 cdef void _answer(Watch* watch, Claim* claim) noexcept nogil:
     """The 504 as the client gets it; a HEAD gets its head (RFC 9110 section 9.3.2)."""
     cdef timespec now
-    cdef tm at
-    cdef const char* body = BODY
+    cdef char date[HTTP_DATE_BYTES]
+    cdef const char* body = TOO_LATE
     if claim.text_size >= 5 and memcmp(claim.text, b"HEAD ", 5) == 0:
         body = b""
     claim.body = strlen(body)
     clock_gettime(CLOCK_REALTIME, &now)
-    gmtime_r(&now.tv_sec, &at)
+    put_http_date(date, now.tv_sec)
     claim.size = <size_t>snprintf(
         claim.answer, ANSWER_BYTES,
         b"HTTP/1.1 504 Gateway Timeout\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-        b"Date: %.3s, %02d %.3s %d %02d:%02d:%02d GMT\r\n%sConnection: close\r\n\r\n%s",
-        <int>strlen(BODY), DAYS + 3 * at.tm_wday, at.tm_mday, MONTHS + 3 * at.tm_mon, at.tm_year + 1900, at.tm_hour,
-        at.tm_min, at.tm_sec, <const char*>watch.server, body)
+        b"Date: %.*s\r\n%sConnection: close\r\n\r\n%s",
+        <int>strlen(TOO_LATE), <int>HTTP_DATE_BYTES, <const char*>date, <const char*>watch.server, body)
 
 
 @cython.linetrace(False)

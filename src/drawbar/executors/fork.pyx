@@ -24,6 +24,7 @@ from posix.unistd cimport close, read
 from drawbar.exchange.exchange cimport (
     Exchange, Executor, Job, RESPONSE_DONE, RESPONSE_SENT, now_ns)
 from drawbar.exchange.relay cimport RECORD_BYTES, go_on, obey, relay
+from drawbar.exchange.sentinel cimport TOO_LATE
 from drawbar.net.reactor cimport EPOLLIN, ROOM_AMPLE, ROOM_NONE, ROOM_QUEUED, Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.scoreboard cimport atomic_load, entry_time_out
 
@@ -52,7 +53,7 @@ cdef extern from "<sys/timerfd.h>" nogil:
 cdef enum:
     FAREWELL_NS = 100_000_000   # from a call's timeout to the death of its process, in which it may write its stack
 
-cdef bytes TOO_LATE = b"504 Gateway Timeout\n\nthe application did not answer in time\n"
+cdef bytes TIMED_OUT = TOO_LATE
 cdef bytes NO_PROCESS = b"503 Service Unavailable\n\nthe server cannot start a process for the request\n"
 cdef bytes TEXT = b"text/plain; charset=utf-8"
 
@@ -235,12 +236,12 @@ cdef class _Process(Job):
     cdef int answer_late(self) except -1:
         """The 504, counted as a timeout: as others count one, between the head of the answer and its end."""
         cdef Exchange exchange = self.exchange
-        cdef bytes length = b"%d" % len(TOO_LATE)
+        cdef bytes length = b"%d" % len(TIMED_OUT)
         exchange.replace()
         exchange.begin(504, NULL, 0)
         exchange.field(b"Content-Type", 12, TEXT, len(TEXT))
         exchange.field(b"Content-Length", 14, length, len(length))
-        exchange.write(TOO_LATE, TOO_LATE, len(TOO_LATE), False)
+        exchange.write(TIMED_OUT, TIMED_OUT, len(TIMED_OUT), False)
         if exchange.entry is not NULL:
             entry_time_out(exchange.reactor.page, exchange.entry, atomic_load(&exchange.entry.word))
         return exchange.finish()
@@ -270,6 +271,7 @@ cdef class ForkExecutor(Executor):
                  on_late=None):
         self.reactor = reactor
         self.maximum = maximum
+        reactor.page.threads = maximum
         self.running = set()
         self.queue = deque()
         self.fork = fork

@@ -30,6 +30,7 @@ cdef class GreenletsExecutor(Executor):
     def __init__(self, Reactor reactor, int maximum=0, object on_ended=None):
         self.reactor = reactor
         self.maximum = maximum
+        reactor.page.threads = maximum
         self.on_ended = on_ended
         self.running = set()
         self.queue = deque()

@@ -47,6 +47,8 @@ cdef class TasksExecutor(Executor):
         self.written_off = set()
         self.maximum = maximum
         self.queue = deque()
+        if reactor is not None:
+            reactor.page.threads = maximum
 
     @property
     def waiting(self):

@@ -231,11 +231,15 @@ def advice(module: ModuleType, name: str, target: str) -> str:
 
 def looks_like_app(value: Any, module: ModuleType) -> bool:
     """Whether a global is worth proposing: made or defined in the module, and callable as an application."""
-    if isinstance(value, type | ModuleType) or not callable(value):
+    try:
+        if isinstance(value, type | ModuleType) or not callable(value):
+            return False
+        # A function imported from elsewhere is a helper; an instance of an imported class is what an application is.
+        is_local = getattr(value, "__module__", None) == module.__name__ or not hasattr(value, "__qualname__")
+        return is_local and judge(value).interface is not None
+    except Exception:
+        # A stand-in for an object of the present request, as Flask's `request` is, cannot be looked at outside of one.
         return False
-    # A function imported from elsewhere is a helper; an instance of an imported class is what an application is.
-    is_local = getattr(value, "__module__", None) == module.__name__ or not hasattr(value, "__qualname__")
-    return is_local and judge(value).interface is not None
 
 
 def call_factory(factory: Any, target: str) -> Any:

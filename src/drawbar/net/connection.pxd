@@ -13,12 +13,14 @@ cdef class Connection(Source):
     cdef Sockaddr peer
     cdef bint closed
     cdef bint blocked           # the socket takes no more at present
+    cdef bint uncounted         # not among the reactor's connections: nobody's end waits for it
     cdef int pollers            # threads, or greenlets, in _poll(): the descriptor stays theirs until they are out
 
     # -- for subclasses to override, with what a Source hears
     cdef Turn on_readable(self) except *
     cdef int on_flushed(self) except -1         # everything queued is with the kernel
     cdef int on_progress(self) except -1        # the socket took what it could, and some still waits
+    cdef int on_unsent(self, int error) except -1       # the socket takes nothing any more; unless overridden, closes
     cdef int on_broken(self, int error) except -1       # the peer is gone; the connection is closed already
 
     # -- for subclasses to call

@@ -88,6 +88,10 @@ cdef class Connection(Source):
         self.close()
         return 0
 
+    cdef int on_unsent(self, int error) except -1:
+        self.close()
+        return self.on_broken(error)
+
     cdef int on_broken(self, int error) except -1:
         return 0
 
@@ -147,7 +151,6 @@ cdef class Connection(Source):
     cdef Flushed flush(self) except *:
         """Hands the kernel as much as it takes. Closed afterwards when the peer is gone."""
         cdef Flushed done
-        cdef int error
         if self.closed:
             return FLUSH_BROKEN
         if self.output.head is NULL:
@@ -167,9 +170,7 @@ cdef class Connection(Source):
             self._arm(self.interest & <uint32_t>EPOLLIN, True)
             self.on_progress()
         else:
-            error = self.output.error
-            self.close()
-            self.on_broken(error)
+            self.on_unsent(self.output.error)
         return done
 
     cdef int want(self, bint reading) except -1:
@@ -224,7 +225,8 @@ cdef class Connection(Source):
             shutdown(fd, SHUT_RDWR)
         else:
             close_descriptor(fd)
-        reactor.connection_closed()
+        if not self.uncounted:
+            reactor.connection_closed()
 
     cdef void drop_output(self) noexcept:
         """Lets go of everything queued."""

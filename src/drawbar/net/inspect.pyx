@@ -14,7 +14,7 @@ from drawbar.net.reactor cimport EPOLLEXCLUSIVE, EPOLLIN, EPOLLOUT, Reactor, Roo
 from drawbar.net.scoreboard cimport (
     Cell, Entry, atomic_load, entry_answer, entry_free, entry_hold, entry_new, entry_publish, entry_time_out,
     entry_unhold, observe)
-from drawbar.net.timers cimport Timer, Wheel, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set
+from drawbar.net.timers cimport Timer, Wheel, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set, wheel_skip
 
 # Raw names of what tests compare with.
 NEVER = 0xffffffff
@@ -47,6 +47,10 @@ cdef class WheelProbe:
     def remove(self, int number):
         """wheel_remove()"""
         wheel_remove(&self.timers[number])
+
+    def skip(self, uint32_t now):
+        """wheel_skip()"""
+        wheel_skip(&self.wheel, now)
 
     def pop_due(self, uint32_t now):
         """Numbers wheel_pop() gives until it gives none."""

@@ -10,6 +10,8 @@ cdef class Connector:
     """Makes the connection object for an accepted socket: what a listener leads to."""
     cdef Connection connect(self, Reactor reactor, int fd)
 
+cdef Connection take(Reactor reactor, int fd, Connector connector)
+
 cdef class Listener(Source):
     cdef Reactor reactor
     cdef Connector connector

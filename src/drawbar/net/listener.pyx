@@ -64,15 +64,23 @@ def adopt(Reactor reactor, int fd, Connector connector):
     The descriptor is the reactor's from now on. When the last connection has closed, the reactor has drained. Raises
     OSError for a socket that is not connected, and then the descriptor stays the caller's.
     """
+    reactor.ends_with_last = True
+    take(reactor, fd, connector)
+
+
+cdef Connection take(Reactor reactor, int fd, Connector connector):
+    """Makes the connection of a connected, non-blocking stream socket, which is the reactor's from now on.
+
+    Raises OSError for a socket that is not connected, and then the descriptor stays the caller's.
+    """
     cdef sockaddr_storage address
     cdef socklen_t size = sizeof(address)
     if getpeername(fd, <sockaddr*>&address, &size) < 0:
         raise OSError(errno, os.strerror(errno))
-    reactor.ends_with_last = True
-    _begin(reactor, connector, fd, &address)
+    return _begin(reactor, connector, fd, &address)
 
 
-cdef int _begin(Reactor reactor, Connector connector, int fd, sockaddr_storage* address) except -1:
+cdef Connection _begin(Reactor reactor, Connector connector, int fd, sockaddr_storage* address):
     """Makes the connection of an accepted socket, which is closed when that fails."""
     cdef Connection connection
     try:
@@ -88,7 +96,7 @@ cdef int _begin(Reactor reactor, Connector connector, int fd, sockaddr_storage* 
     except BaseException:
         connection.close()
         raise
-    return 0
+    return connection
 
 
 cdef class Listener(Source):

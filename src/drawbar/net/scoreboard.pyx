@@ -236,7 +236,7 @@ cdef class Cell:
 
     @property
     def threads(self):
-        """Threads that may call the application, the leader included."""
+        """Threads that call the application, the leader included; else how many calls there may be, 0 for no limit."""
         return self.page.threads
 
     @property

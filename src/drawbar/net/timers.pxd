@@ -19,6 +19,8 @@ cdef struct Wheel:
     uint32_t nearest            # no timer is filed before this tick
 
 cdef void wheel_init(Wheel* wheel, uint32_t now) noexcept nogil
+# Lets a wheel that has not been popped from for long catch up with `now`, as far as nothing is filed before.
+cdef void wheel_skip(Wheel* wheel, uint32_t now) noexcept nogil
 # O(1). Setting a later deadline than before is a store; the timer is filed anew when its old slot comes up.
 cdef void wheel_set(Wheel* wheel, Timer* timer, uint32_t deadline) noexcept nogil
 cdef void wheel_remove(Timer* timer) noexcept nogil

@@ -17,6 +17,13 @@ cdef void wheel_init(Wheel* wheel, uint32_t now) noexcept nogil:
     wheel.nearest = <uint32_t>NEVER
 
 
+cdef void wheel_skip(Wheel* wheel, uint32_t now) noexcept nogil:
+    if now > wheel.nearest:
+        now = wheel.nearest
+    if now > wheel.now:
+        wheel.now = now
+
+
 cdef inline void _file(Wheel* wheel, Timer* timer) noexcept nogil:
     cdef uint32_t tick = timer.deadline
     cdef Timer* head

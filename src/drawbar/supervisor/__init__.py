@@ -2,6 +2,9 @@
 
 Lives here: everything about which process exists and why. Must not know HTTP. The master decides by pure functions
 over plain data (`pool`), forks children (`child`), and runs no application code; what a worker does stands in `worker`.
+
+Rooms: `worker`, what serves; `preload`, where workers are forked from a loaded application; `control`, who asks and is
+told; and below them `listening`, the sockets, and `host`, the machine around. What lies here is the master's.
 """
 
 import os
@@ -10,23 +13,37 @@ from collections.abc import Callable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
+    from drawbar.supervisor.trade import Trade
 
 
 def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
-    """Serves until told to stop; returns the exit code. `reread` gives the configuration as it is written by then.
+    """Serves an application until told to stop; returns the exit code.
 
-    Raises OperatorError when a bind cannot be had, a log or the spill directory not be written, or the application not
-    be started.
+    `reread` gives the configuration as it is written by then. Raises OperatorError when a bind cannot be had, a log or
+    the spill directory not be written, or the application not be started.
     """
     # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
     # importing touches none of theirs. The master runs none of it.
+    from drawbar.supervisor.trade import Trade
+    from drawbar.supervisor.worker.life import run_worker
+
+    return _supervise(Trade(run_worker), loaded, reread)
+
+
+def run_front(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
+    """The same for a front, which has queues and no application."""
+    from drawbar.supervisor.front.life import FRONT, require_one
+
+    return _supervise(FRONT, require_one(loaded), lambda: require_one(reread()))
+
+
+def _supervise(trade: "Trade", loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
     from drawbar.config import OperatorError
-    from drawbar.supervisor.daemon import Teller, daemonize
+    from drawbar.supervisor.host.daemon import Teller, daemonize
+    from drawbar.supervisor.host.places import settle_places
     from drawbar.supervisor.master import Master
-    from drawbar.supervisor.places import settle_places
     from drawbar.supervisor.reloading import require_file
     from drawbar.supervisor.upgrade import Inheritance
-    from drawbar.supervisor.worker import run_worker
 
     process = loaded.config.process
     if process.umask is not None:
@@ -45,7 +62,7 @@ def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
     try:
         return Master(
             config,
-            run_worker=run_worker,
+            trade=trade,
             loaded=loaded,
             reread=reread,
             inherited=inherited,

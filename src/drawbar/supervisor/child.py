@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, NoReturn
 
 from drawbar.config import OperatorError
+from drawbar.supervisor.host.notify import forget_manager
+from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.notify import forget_manager
 from drawbar.supervisor.process import end_with_parent
 from drawbar.supervisor.signals import block_signals, reset_signals, restore_signals
-from drawbar.supervisor.title import set_title
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,29 +7,27 @@ signalled and buried, and where each of these is told in the log.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable
 
 from drawbar.config import Config, OperatorError
 from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
 from drawbar.supervisor.exits import describe_exit
-from drawbar.supervisor.fork_server import FORKING, NOT_FORKING, ForkServer, promote
-from drawbar.supervisor.listeners import Listeners
+from drawbar.supervisor.host.memory import read_rss
+from drawbar.supervisor.host.oom import OomCount
+from drawbar.supervisor.host.privileges import settle_as
+from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.memory import read_rss
-from drawbar.supervisor.nursery import Nursery
-from drawbar.supervisor.oom import OomCount
 from drawbar.supervisor.pool import Boot, Cause, Death, Phase, Pool, Worker
-from drawbar.supervisor.privileges import settle_as
+from drawbar.supervisor.preload.fork_orders import FORKING, NOT_FORKING
+from drawbar.supervisor.preload.fork_server import ForkServer, promote
+from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reports import Reports
-from drawbar.supervisor.site import PAUSE_SIGNAL, RESUME_SIGNAL
-from drawbar.supervisor.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
+from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.vitals import Vitals, judge, stillness
-
-if TYPE_CHECKING:
-    import socket
+from drawbar.supervisor.worker.site import PAUSE_SIGNAL, RESUME_SIGNAL
+from drawbar.supervisor.worker.stacks import RAW_STACKS_SIGNAL, STACKS_SIGNAL
 
 REASONS = {
     Cause.MAX_REQUESTS: "it has served its number of requests",
@@ -41,19 +39,6 @@ REASONS = {
     Cause.ORDER: "it was ordered to go",
 }
 """Why a worker is replaced, in words."""
-
-
-class RunWorker(Protocol):
-    """What runs in a worker until it is told to stop; returns the exit code."""
-
-    def __call__(
-        self,
-        config: Config,
-        listeners: "Sequence[socket.socket]",
-        slot: int,
-        report: Callable[[str], None],
-        cell: Cell | None = None,
-    ) -> int: ...
 
 
 class Crew:
@@ -73,7 +58,7 @@ class Crew:
         scoreboard: Scoreboard,
         reports: Reports,
         nursery: Nursery,
-        run_worker: RunWorker,
+        trade: Trade,
         private: Callable[[], Iterable[int]],
         on_ready: Callable[[Boot, Worker, str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -85,7 +70,7 @@ class Crew:
         self.scoreboard = scoreboard
         self.reports = reports
         self.nursery = nursery
-        self._run_worker = run_worker
+        self._trade = trade
         self._private = private
         self._on_ready = on_ready
         self._clock = clock
@@ -206,9 +191,9 @@ class Crew:
 
         def work(report: Callable[[str], None]) -> int:
             settled = settle_as(config, config.timeouts.graceful)
-            return self._run_worker(settled, sockets, action.slot, report, cell)
+            return self._trade.run(settled, sockets, action.slot, report, cell)
 
-        role = Role(f"drawbar: worker {action.slot}", "drawbar-worker", work, config.timeouts.graceful)
+        role = Role(self._trade.title(action.slot), self._trade.comm, work, config.timeouts.graceful)
         return spawn(role, self.log, [*self._private(), *self.listeners.not_for_slot(action.slot)])
 
     def descriptors(self) -> list[int]:

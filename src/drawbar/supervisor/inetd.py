@@ -18,8 +18,8 @@ from typing import Final
 import msgspec
 
 from drawbar.config import Config, OperatorError, ThreadRange
-from drawbar.supervisor.notify import forget_manager
-from drawbar.supervisor.privileges import become
+from drawbar.supervisor.host.notify import forget_manager
+from drawbar.supervisor.host.privileges import become
 
 SYSTEM_LOG: Final = "/dev/log"
 """Where syslog(3) and systemd's journal take datagrams, one a message."""
@@ -40,7 +40,7 @@ def serve_connection(config: Config) -> int:
     if connection is None:
         return 0
     forget_manager(os.environ)
-    from drawbar.supervisor.worker import run_worker
+    from drawbar.supervisor.worker.life import run_worker
 
     return run_worker(become(for_one(config)), [connection], 1, lambda report: None)
 

@@ -17,30 +17,31 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
-from drawbar.supervisor.announce import closing_line, serving_line, stopping_line
+from drawbar.supervisor.announce import closing_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
-from drawbar.supervisor.crew import Crew, RunWorker
-from drawbar.supervisor.daemon import Teller
+from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import describe_exit, signal_name
-from drawbar.supervisor.listeners import Handover, Listeners
+from drawbar.supervisor.host.daemon import Teller
+from drawbar.supervisor.host.notify import Notifier
+from drawbar.supervisor.host.pid_file import PidFile
+from drawbar.supervisor.host.places import go_home, settle_places
+from drawbar.supervisor.host.privileges import hand_over_logs
+from drawbar.supervisor.host.terminal import has_terminal
+from drawbar.supervisor.host.title import set_title
+from drawbar.supervisor.listening.listeners import Handover, Listeners
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.notify import Notifier
-from drawbar.supervisor.nursery import Nursery
 from drawbar.supervisor.orders import Orders
-from drawbar.supervisor.pid_file import PidFile
-from drawbar.supervisor.places import go_home, settle_places
 from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
-from drawbar.supervisor.privileges import hand_over_logs
+from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
 from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
-from drawbar.supervisor.terminal import has_terminal
-from drawbar.supervisor.title import set_title
+from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
 
@@ -60,7 +61,7 @@ class Master:
         self,
         config: Config,
         *,
-        run_worker: RunWorker,
+        trade: Trade,
         loaded: "Loaded | None" = None,
         reread: "Callable[[], Loaded] | None" = None,
         timing: Timing | None = None,
@@ -88,7 +89,7 @@ class Master:
         self.began_at = time.time()
         self._began = clock()
         self._reread = reread
-        self._run_worker = run_worker
+        self._trade = trade
         self._timing = timing
         self._inherited = inherited
         self._teller = teller or Teller()
@@ -161,7 +162,7 @@ class Master:
             scoreboard=self.scoreboard,
             reports=self._reports,
             nursery=self.nursery,
-            run_worker=self._run_worker,
+            trade=self._trade,
             private=self.private,
             on_ready=self._on_ready,
             clock=self.clock,
@@ -483,7 +484,7 @@ class Master:
             self.crew.pause_one(worker)
         if boot is Boot.FIRST:
             self._teller.ready()
-            self.log.info(serving_line(self.config, interface, self.listeners.addresses(), len(self.pool.slots)))
+            self.log.info(self._trade.announce(self.config, interface, self.listeners, len(self.pool.slots)))
         else:
             # Those of the start are many and stand in the line above; later ones are news.
             level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"
@@ -551,7 +552,7 @@ class Master:
     # The watcher of source files, in development.
 
     def _start_watcher(self) -> None:
-        from drawbar.supervisor.reload import watch, watched_directories
+        from drawbar.supervisor.watcher import watch, watched_directories
 
         directories = watched_directories(self.config)
         role = Role("drawbar: reloader", "drawbar-reload", lambda report: watch(directories, report))

@@ -2,7 +2,7 @@
 the parent of grandchildren left behind, to stay open to inspection, to give memory back, a timer that is a descriptor,
 and a signal that is one.
 
-Only that: titles and thread names are written through /proc (`title.py`), which needs no native code.
+Only that: titles and thread names are written through /proc (`host/title.py`), which needs no native code.
 
 The parent's death arrives as a signal of its own whose handler is C: it runs whatever the interpreter does, were it
 stuck in an extension with the lock held. The handler arms a timer and asks the process to stop (SIGTERM); a process

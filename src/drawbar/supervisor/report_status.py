@@ -9,7 +9,7 @@ import msgspec
 from drawbar import __version__
 from drawbar.supervisor.control.backlog import backlog_of
 from drawbar.supervisor.control.status import Backlog, Listener, Record, WorkerRecord
-from drawbar.supervisor.sockets import address_of
+from drawbar.supervisor.listening.sockets import address_of
 
 if TYPE_CHECKING:
     from drawbar.supervisor.master import Master

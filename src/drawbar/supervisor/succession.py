@@ -14,7 +14,7 @@ from drawbar.config import OperatorError
 from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.exits import describe_exit
 from drawbar.supervisor.hooks import Upgrade, call_before_exec
-from drawbar.supervisor.places import go_home
+from drawbar.supervisor.host.places import go_home
 from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_successor
 

@@ -18,8 +18,8 @@ from typing import Final, NamedTuple, NoReturn, Self
 import msgspec
 
 from drawbar.supervisor.child import fork_with_pipe, reap
-from drawbar.supervisor.notify import hand_on
-from drawbar.supervisor.pid_file import is_master, parent_of
+from drawbar.supervisor.host.notify import hand_on
+from drawbar.supervisor.host.pid_file import is_master, parent_of
 from drawbar.supervisor.signals import REQUESTS, Request, reset_signals, restore_signals
 
 VARIABLE: Final = "_DRAWBAR_INHERIT"

@@ -1,8 +1,8 @@
 """The HTTP/1.1 codec as Python sees it: bytes in, events out, and the writers.
 
-A thin shell over the C functions the server itself calls, for tests, fuzzing and tools. It adds what a connection keeps
-between messages (which bytes are still unread, whether another message may follow) and no rule of its own about what is
-valid.
+A thin shell over the C functions the server itself calls, for tests, fuzzing and tools, and for messages that come as
+the body of another one. It adds what a connection keeps between messages (which bytes are still unread, whether another
+message may follow) and no rule of its own about what is valid.
 """
 from libc.stdint cimport int64_t, uint32_t
 from drawbar.wire cimport tables

@@ -56,6 +56,20 @@ def test_a_server_by_its_process_id(environ: dict[str, str], running: Desked) ->
     assert said.endswith(f"; running are {running.pid}")
 
 
+def test_a_server_by_its_pid_file(environ: dict[str, str], running: Desked, tmp_path: Path) -> None:
+    file = tmp_path / "shop.pid"
+    file.write_text(f"{running.pid}\n")
+    assert choose(str(file), environ, UID).path == running.path
+
+
+@pytest.mark.parametrize("text", ["", "shop", "12345678901", "1 2", "\xb2\xb2"])
+def test_a_file_that_is_no_pid_file(environ: dict[str, str], tmp_path: Path, text: str) -> None:
+    file = tmp_path / "shop.pid"
+    file.write_text(text, encoding="utf-8")
+    right = "name a control socket, a process id or a pid file"
+    assert refusal(str(file), environ) == f"--control: {file} names no server; {right}"
+
+
 def test_several_servers_are_listed(environ: dict[str, str], running: Desked, tmp_path: Path) -> None:
     with Desked(env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}) as other:
         said = refusal(None, environ)

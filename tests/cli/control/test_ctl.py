@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def test_verbs(master: Desked, arguments: list[str], told: str) -> None:
     result = ctl(master, *arguments)
     assert result.exit_code == 0
     assert result.stdout == f"{told.split()[0]} is done\n"
-    assert f"command {told}" in master.events.text
+    master.events.wait_for(re.escape(f"command {told}"))
 
 
 @pytest.mark.parametrize(

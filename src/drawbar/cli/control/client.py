@@ -1,8 +1,8 @@
 """The client of the control API: finds a server's socket and speaks HTTP over it.
 
-Which server is meant: the socket or process id given, else the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml
-names, else the only server of this user that runs. Mistakes in that are the operator's; what the server refuses is
-`Refused`.
+Which server is meant: the socket, process id or pid file given, else the socket that DRAWBAR_CONTROL_SOCKET or
+drawbar.toml names, else the only server of this user that runs. Mistakes in that are the operator's; what the server
+refuses is `Refused`.
 """
 
 import http.client
@@ -25,6 +25,12 @@ ANSWER_S = 30.0
 """For an answer that is due at once. Collecting stacks takes the longest of these, some seconds."""
 WAIT_S = 3660.0
 """For a command whose end is waited for, and a little more than the server itself waits."""
+
+LONGEST_PID = 10
+"""Digits: a process id is a C int."""
+
+CONTROL_HELP = "Control socket, or process id or pid file of the master.  [default: the only]"
+"""Of the option `choose` takes."""
 
 RIGHT = "name one with --control PATH or --control PID"
 
@@ -95,8 +101,9 @@ class _Connection(http.client.HTTPConnection):
 
 def choose(control: str | None, environ: Mapping[str, str], uid: int) -> Client:
     """The server that is meant. Raises OperatorError when none is, or more than one."""
-    if control is not None and control.isdecimal():
-        return Client(_socket_of(int(control), environ, uid))
+    pid = _pid_in(control) if control else None
+    if pid is not None:
+        return Client(_socket_of(pid, environ, uid))
     path = control or _configured(environ)
     if path is not None:
         return Client(path)
@@ -108,6 +115,23 @@ def choose(control: str | None, environ: Mapping[str, str], uid: int) -> Client:
         raise OperatorError(f"no server of yours is running (looked in {places})", right=RIGHT)
     listed = ", ".join(f"{instance.pid}{_served(instance)}" for instance in running)
     raise OperatorError(f"{len(running)} servers are running: {listed}", right=RIGHT)
+
+
+def _pid_in(control: str) -> int | None:
+    """The process id that is given, or stands in the file that is; None for a path with anything but a file."""
+    text = control
+    if not control.isdecimal():
+        if not os.path.isfile(control):
+            return None
+        try:
+            with open(control, encoding="ascii") as file:
+                text = file.read(LONGEST_PID + 1).strip()
+        except (OSError, ValueError):
+            text = ""
+    if text.isdecimal() and len(text) <= LONGEST_PID:
+        return int(text)
+    right = "name a control socket, a process id or a pid file"
+    raise OperatorError(f"{control} names no server", where="--control", right=right)
 
 
 def _socket_of(pid: int, environ: Mapping[str, str], uid: int) -> str:

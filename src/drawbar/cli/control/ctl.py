@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from drawbar.cli.control.client import Client, Refused, choose
+from drawbar.cli.control.client import CONTROL_HELP, Client, Refused, choose
 from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
 from drawbar.cli.control.terminal import Style, is_quit, is_terminal, open_screen
 from drawbar.cli.control.text import plain
@@ -45,7 +45,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, short_help="Ask and tell a running server.")
-@click.option("--control", metavar="PATH|PID", help="Control socket, or process id of the master.  [default: the only]")
+@click.option("--control", metavar="PATH|PID", help=CONTROL_HELP)
 @click.pass_context
 def ctl(ctx: click.Context, control: str | None) -> None:
     """Ask and tell a running server, over its control socket.

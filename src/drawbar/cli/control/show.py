@@ -46,7 +46,7 @@ def workers_ready(status: Status) -> str:
 
 
 def busy(worker: Worker) -> str:
-    """Requests inside the application, of so many threads; with tasks, which have no number, the requests alone."""
+    """Requests inside the application, of so many threads or places; of any number, the requests alone."""
     return f"{worker.busy}/{worker.threads}" if worker.threads else str(worker.busy)
 
 

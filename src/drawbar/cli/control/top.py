@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import click
 
-from drawbar.cli.control.client import Client, choose
+from drawbar.cli.control.client import CONTROL_HELP, Client, choose
 from drawbar.cli.control.screen import Change, line, picture
 from drawbar.cli.control.terminal import Screen, Style, is_quit, is_terminal, open_screen
 from drawbar.cli.control.text import cut
@@ -18,7 +18,7 @@ FOOT = "q quits"
 
 
 @click.command(short_help="Watch a running server.")
-@click.option("--control", metavar="PATH|PID", help="Control socket, or process id of the master.  [default: the only]")
+@click.option("--control", metavar="PATH|PID", help=CONTROL_HELP)
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 3600),

@@ -14,8 +14,8 @@ from drawbar.config import Bind, Config, FdBind, OperatorError, UnixBind
 from drawbar.config.control import AUTO
 from drawbar.config.log import OFF
 from drawbar.supervisor.control import instances
+from drawbar.supervisor.listening.sockets import Made, Opened, Options, address_of, open_bind
 from drawbar.supervisor.logs import Log
-from drawbar.supervisor.sockets import Made, Opened, Options, address_of, open_bind
 
 CONTROL = "control"
 """Name of the control socket among those handed over."""

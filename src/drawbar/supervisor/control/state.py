@@ -25,7 +25,7 @@ from drawbar.supervisor.control.status import (
     merge,
     why_not_ready,
 )
-from drawbar.supervisor.memory import read_memory
+from drawbar.supervisor.host.memory import read_memory
 
 CLASSES = ("aborted", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Names of the scoreboard's status classes, in its order."""

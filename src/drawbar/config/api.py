@@ -1,0 +1,54 @@
+"""[api]: where workers pull from."""
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from drawbar.config.binds import Bind, BindAddress, TcpBind, UnixBind, is_loopback
+from drawbar.config.kinds import Hint, Path, Size
+from drawbar.config.limits import GIB, KIB, MIB
+from drawbar.config.section import OF_FRONTS, Conflict, Section
+
+
+class ApiConfig(Section, frozen=True, kw_only=True):
+    """Where workers pull requests from, and who may."""
+
+    OPTION: ClassVar[str] = "api-{}"
+    COMMANDS: ClassVar[tuple[str, ...]] = OF_FRONTS
+
+    bind: Annotated[
+        tuple[BindAddress, ...],
+        Meta(
+            description="Addresses of the API, by default 127.0.0.1:4242; others than this machine's need a token file."
+        ),
+        Hint(option="api"),
+    ] = ()
+    token_file: Annotated[
+        Path | None,
+        Meta(description="File of the tokens workers show: on each line one, then its applications or `*`."),
+    ] = None
+    polls: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Workers that wait for a request on the polling lanes."),
+        Hint(past="503 to the worker"),
+    ] = 10_000
+    body_bytes: Annotated[
+        Size,
+        Meta(ge=KIB, le=1024 * GIB, description="A request or response as JSON, which has it whole."),
+        Hint(past="413 to the worker, and 502 to the client"),
+    ] = 16 * MIB
+
+    def conflicts(self) -> Iterator[Conflict]:
+        """Whoever reaches the API answers for the site: nobody but this machine does without a token."""
+        exposed = [str(bind) for bind in self.bind if not is_of_this_machine(bind)]
+        if exposed and self.token_file is None:
+            why = f"{exposed[0]} can be reached from other machines, and whoever reaches the API answers for the site"
+            yield Conflict(("bind", "token_file"), f"{why}; write --api-token-file PATH, or listen on 127.0.0.1")
+
+
+def is_of_this_machine(bind: Bind) -> bool:
+    """Nobody on another machine gets there. What a descriptor leads to is known only when it is open."""
+    if isinstance(bind, UnixBind):
+        return True
+    return isinstance(bind, TcpBind) and is_loopback(bind.host)

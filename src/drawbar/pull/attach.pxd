@@ -1,0 +1,15 @@
+"""The attach lane: workers that dialled in, and serve what they are sent."""
+from drawbar.gateways.http cimport ServerConnection
+from drawbar.pull.entry cimport Entry, Room
+from drawbar.pull.front cimport Front
+from drawbar.pull.queue cimport AppQueue
+
+cdef class AttachedConnection
+
+cdef class AttachedRoom(Room):
+    cdef AttachedConnection connection      # None when it has closed
+
+cdef class AttachedConnection(ServerConnection):
+    cdef Front front
+    cdef readonly AppQueue queue        # it is room for
+    cdef AttachedRoom room

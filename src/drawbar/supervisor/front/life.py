@@ -1,0 +1,194 @@
+"""What a front does between fork and exit: queues made, site and API listened to, served until told to stop.
+
+A front is one process with one thread: whoever is next is known in one place. It calls no application, and so nothing
+in it takes long.
+"""
+
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from drawbar import __version__
+from drawbar.config import Config, OperatorError
+from drawbar.config.sources import Loaded, Origin
+from drawbar.exchange.access_log import AccessLog
+from drawbar.exchange.http1 import Http1Connector
+from drawbar.gateways.http import ServerRules
+from drawbar.gateways.target import LoadedApp
+from drawbar.net.listener import listen
+from drawbar.net.reactor import Reactor
+from drawbar.net.scoreboard import Cell
+from drawbar.pull import tokens
+from drawbar.pull.api import Api
+from drawbar.pull.api import policy as api_policy
+from drawbar.pull.desk import Limits
+from drawbar.pull.front import Front
+from drawbar.pull.leaving import Leaving
+from drawbar.supervisor.child import Reporter
+from drawbar.supervisor.front.plan import make_queue, routes_of
+from drawbar.supervisor.listening.listeners import Listeners, Sockets
+from drawbar.supervisor.logs import Log
+from drawbar.supervisor.process import give_back_memory
+from drawbar.supervisor.trade import Trade
+from drawbar.supervisor.worker.ear import obey_signals
+from drawbar.supervisor.worker.life import count_in, raise_open_files
+from drawbar.supervisor.worker.site import Site, make_policy, server_name
+from drawbar.supervisor.worker.stacks import Stacks
+
+NAME: Final = "front"
+
+
+def run_front(
+    config: Config,
+    listeners: Sockets,
+    slot: int,
+    report: Callable[[str], None],
+    cell: Cell | None = None,
+) -> int:
+    """Serves until SIGTERM, SIGINT or SIGQUIT and the last answer; returns the exit code.
+
+    report: told "ready front" once requests are taken. Raises OperatorError when the tokens cannot be read.
+    """
+    stop_counting = count_in(cell)
+    log = Log.from_config(config.log)
+    stacks = Stacks(log)
+    raise_open_files(config.limits.connections)
+    granted = read_tokens(config)
+    access_log = None
+    if config.log.access != "off":
+        access_log = AccessLog(config.log.access, config.log.access_format, log.error)
+    site = Site(
+        config,
+        LoadedApp(None, "wsgi", NAME),
+        [listener for listener in listeners if listener not in listeners.api],
+        make_policy(config, log, access_log),
+        log,
+        access_log,
+        cell=cell,
+        stacks=stacks,
+        report_fd=report.fileno() if isinstance(report, Reporter) else -1,
+    )
+    reactor = site.make_reactor()
+    heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    front = make_front(config, reactor)
+    api = make_api(config, front, reactor, log, granted)
+    leaving = Leaving(front, api, reactor)
+    ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
+    for listener in site.listeners:
+        site.attend(reactor, listener, front)
+    for listener in listeners.api:
+        listener.setblocking(False)
+        connector = Http1Connector(
+            api_policy(server_header=config.server.server_header), api.handler, "http", server_name(listener)
+        )
+        listen(reactor, listener, connector, exclusive=False)
+    stacks.attach(reactor)
+    # What start-up made stays: collections need not walk it for every request's garbage.
+    gc.collect()
+    gc.freeze()
+    give_back_memory()
+    if cell is not None:
+        cell.phase = "serving"
+    report(f"ready {NAME}")
+    try:
+        reactor.run()
+        reactor.close()
+        ignore_signals()
+        return 0
+    finally:
+        stop_counting()
+
+
+def read_tokens(config: Config) -> tokens.Tokens | None:
+    """Who may use the API; None: whoever reaches it. Raises OperatorError."""
+    path = config.api.token_file
+    if path is None:
+        return None
+    try:
+        found = tokens.read(Path(path))
+    except OSError as error:
+        raise OperatorError(f"{path} cannot be read: {error.strerror}", where="--api-token-file") from error
+    except ValueError as error:
+        raise OperatorError(str(error), where="--api-token-file") from error
+    strangers = found.apps - {plan.name for plan in config.app_plans()}
+    if strangers:
+        known = ", ".join(plan.name for plan in config.app_plans())
+        raise OperatorError(
+            f"{path} grants {', '.join(sorted(strangers))}, and there is no such application",
+            where="--api-token-file",
+            right=f"applications are {known}",
+        )
+    return found
+
+
+def make_front(config: Config, reactor: Reactor) -> Front:
+    """The site's handler, with a queue for each application."""
+    limits = config.limits
+    rules = ServerRules(
+        head_bytes=limits.head_bytes,
+        fields=limits.fields,
+        body_bytes=0,
+        extension_bytes=limits.chunk_extension_bytes,
+        trailer_bytes=limits.trailer_bytes,
+        send_timeout=config.timeouts.send,
+    )
+    front = Front(reactor, stream_input=config.front.stream_input, rules=rules)
+    for plan in config.app_plans():
+        front.add_app(plan.name, make_queue(plan, config.queue), routes_of(plan))
+    return front
+
+
+def make_api(config: Config, front: Front, reactor: Reactor, log: Log, granted: tokens.Tokens | None) -> Api:
+    """The handler of the API's listeners."""
+    limits = Limits(
+        body_bytes=config.api.body_bytes,
+        head_bytes=config.limits.head_bytes,
+        polls=config.api.polls,
+        output_bytes=config.limits.output_high_bytes,
+    )
+
+    def on_error(error: BaseException) -> None:
+        log.error(f"the API failed: {type(error).__name__}: {error}")
+        log.traceback("error", error)
+
+    return Api(
+        front,
+        reactor,
+        tokens=granted,
+        limits=limits,
+        on_bad=lambda app, why: log.warning(f"a worker of {app} has answered badly: {why}"),
+        on_error=on_error,
+    )
+
+
+def announce(config: Config, interface: str, listeners: Listeners, workers: int) -> str:
+    """The line of the start."""
+    apps = ", ".join(plan.name for plan in config.app_plans())
+    site, api = (", ".join(listeners.addresses(api=api)) for api in (False, True))
+    return f"drawbar {__version__} front on {site} for {apps}; workers pull from {api} (pid {os.getpid()})"
+
+
+FRONT: Final = Trade(run_front, NAME, announce)
+
+
+def require_one(loaded: Loaded) -> Loaded:
+    """The configuration of a front: one process, however many workers the file has for others, and nothing to load.
+
+    Raises OperatorError when the command line asks for more.
+    """
+    config = loaded.config
+    for item in loaded.effective:
+        if item.setting.key == "server.workers" and item.origin is Origin.OPTION and str(item.value) != "1":
+            raise OperatorError("a front is one process, as one queue is in one place", where="--workers")
+    return msgspec.structs.replace(
+        loaded,
+        config=msgspec.structs.replace(
+            config,
+            server=msgspec.structs.replace(config.server, workers=1, reload=False),
+            lifecycle=msgspec.structs.replace(config.lifecycle, preload=False, max_requests=0),
+        ),
+    )

@@ -1,0 +1,3 @@
+"""Types of the native module `dates`."""
+
+def http_date(seconds: int) -> str: ...
