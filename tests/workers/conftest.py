@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw import RawClient, Response
-from tests.support.server import PATIENCE_S, ROOT, Log
-from tests.support.stub_front import StubFront
+from tests.support.server import PATIENCE_S, Log
+from tests.workers.fronts import FRONTS, AnyFront
 
-WORKERS = ROOT / "workers"
-SITES = Path(__file__).with_name("sites")
 # Where Debian keeps the modules that its node-* packages install.
 NODE_PATH = "/usr/share/nodejs"
 
@@ -108,29 +106,28 @@ def need(*programs: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-@pytest.fixture
-def make_front() -> Iterator[Callable[..., StubFront]]:
-    """Starts fronts: `make_front(token="secret")`. None may have had a reason to complain."""
-    fronts: list[StubFront] = []
+@pytest.fixture(params=FRONTS)
+def make_front(request: pytest.FixtureRequest) -> Iterator[Callable[..., AnyFront]]:
+    """Starts fronts: `make_front(token=TOKEN)`."""
+    fronts: list[AnyFront] = []
 
-    def make(**options: str) -> StubFront:
-        fronts.append(StubFront(**options))
+    def make(**options: str) -> AnyFront:
+        fronts.append(FRONTS[request.param](**options))
         return fronts[-1]
 
     yield make
     for front in fronts:
         front.close()
-        assert front.complaints == []
 
 
 @pytest.fixture
-def front(make_front: Callable[..., StubFront]) -> StubFront:
+def front(make_front: Callable[..., AnyFront]) -> AnyFront:
     """A front with one application, `site`."""
     return make_front()
 
 
 @pytest.fixture
-def ask(front: StubFront) -> Iterator[Client]:
+def ask(front: AnyFront) -> Iterator[Client]:
     """Asks the front."""
     client = Client(front.public)
     yield client
@@ -138,7 +135,7 @@ def ask(front: StubFront) -> Iterator[Client]:
 
 
 @pytest.fixture
-def worker(front: StubFront) -> Iterator[Workers]:
+def worker(front: AnyFront) -> Iterator[Workers]:
     """Starts workers. They are stopped before the front is."""
     workers = Workers()
     yield workers

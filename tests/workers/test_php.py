@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stub_front import StubFront
 from tests.workers.conftest import Client, Worker, Workers, need
+from tests.workers.fronts import AnyFront
 from tests.workers.runtimes import PHP
 
 
 @pytest.fixture
-def site(worker: Workers, front: StubFront, tmp_path: Path) -> Worker:
+def site(worker: Workers, front: AnyFront, tmp_path: Path) -> Worker:
     """A worker with two slots."""
     need(*PHP.needs)
     return worker(PHP.command(tmp_path, front.url, "--slots", "2"))

@@ -2,12 +2,13 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.stub_front import StubFront
 from tests.workers.conftest import Client, Worker, Workers, need
+from tests.workers.fronts import TOKEN, AnyFront
 from tests.workers.runtimes import SITES, WORKERS
 
 BINARY = bytes(range(256)) * 256
@@ -15,7 +16,7 @@ PROGRAM = WORKERS / "shell/worker.sh"
 
 
 @pytest.fixture
-def site(worker: Workers, front: StubFront) -> Worker:
+def site(worker: Workers, front: AnyFront) -> Worker:
     """One of them."""
     need("bash", "curl", "jq", "base64")
     return worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", says="")
@@ -62,16 +63,16 @@ def test_finishes_what_it_has_and_leaves(site: Worker, ask: Client, tmp_path: Pa
     site.wait()
 
 
-def test_brings_its_token(worker: Workers, make_front: type[StubFront], tmp_path: Path) -> None:
+def test_brings_its_token(worker: Workers, make_front: Callable[..., AnyFront], tmp_path: Path) -> None:
     need("bash", "curl", "jq", "base64")
-    (tmp_path / "token").write_text("secret\n")
-    front = make_front(token="secret")
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    front = make_front(token=TOKEN)
     env = {"FRONT": front.url, "APP": "site", "TOKEN_FILE": str(tmp_path / "token")}
     worker([str(PROGRAM), str(SITES / "shell/answer")], says="", **env)
     assert Client(front.public)("GET", "/hello").body == b"hello"
 
 
-def test_waits_for_a_front_that_is_not_there(worker: Workers, front: StubFront, ask: Client) -> None:
+def test_waits_for_a_front_that_is_not_there(worker: Workers, front: AnyFront, ask: Client) -> None:
     need("bash", "curl", "jq", "base64")
     front.close_api()
     site = worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", says="")
