@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -75,8 +76,9 @@ class ServedFront:
     def wait_for_slots(self, count: int, label: str = "") -> None:
         with contextlib.closing(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=PATIENCE_S)) as api:
             # The front answers when it comes to it, so between two questions workers had their turn.
-            while self._idle(api, label) < count:
-                pass
+            until = time.monotonic() + PATIENCE_S
+            while (idle := self._idle(api, label)) < count:
+                assert time.monotonic() < until, f"{idle} of {count} slots"
 
     def _idle(self, api: http.client.HTTPConnection, label: str) -> int:
         api.request("GET", "/api/v2/status")

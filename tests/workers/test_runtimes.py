@@ -156,9 +156,8 @@ def test_upgrades_pass_through(site: Worker, runtime: Runtime, front: AnyFront, 
 def test_slots_are_connections(
     runtime: Runtime, worker: Workers, front: AnyFront, ask: Client, tmp_path: Path
 ) -> None:
-    worker(runtime.command(tmp_path, front.url, "--slots", "3", "--label", "v7 & more"))
-    front.wait_for_slots(3)
-    assert front.attached == ["v7 & more"] * 3
+    worker(runtime.command(tmp_path, front.url, "--slots", "3", "--label", "v7.1-rc_2"))
+    front.wait_for_slots(3, "v7.1-rc_2")
     clients = []
     for name in "abc":
         os.mkfifo(tmp_path / name)
