@@ -52,7 +52,8 @@ def test_finishes_what_it_has_and_leaves(site: Worker, ask: Client, tmp_path: Pa
     site.wait()
 
 
-def test_leaves_for_its_supervisor_when_php_is_gone(site: Worker) -> None:
+def test_leaves_for_its_supervisor_when_php_is_gone(site: Worker, ask: Client) -> None:
+    assert ask("GET", "/hello").body == b"hello"
     children = Path(f"/proc/{site.process.pid}/task/{site.process.pid}/children").read_text().split()
     commands = {Path(f"/proc/{pid}/comm").read_text().strip(): int(pid) for pid in children}
     os.kill(commands["php-cgi"], signal.SIGKILL)

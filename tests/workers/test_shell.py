@@ -19,7 +19,7 @@ PROGRAM = WORKERS / "shell/worker.sh"
 def site(worker: Workers, front: AnyFront) -> Worker:
     """One of them."""
     need("bash", "curl", "jq", "base64")
-    return worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", says="")
+    return worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", WAIT="1", says="")
 
 
 def test_is_short() -> None:
@@ -67,7 +67,7 @@ def test_brings_its_token(worker: Workers, make_front: Callable[..., AnyFront], 
     need("bash", "curl", "jq", "base64")
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     front = make_front(token=TOKEN)
-    env = {"FRONT": front.url, "APP": "site", "TOKEN_FILE": str(tmp_path / "token")}
+    env = {"FRONT": front.url, "APP": "site", "WAIT": "1", "TOKEN_FILE": str(tmp_path / "token")}
     worker([str(PROGRAM), str(SITES / "shell/answer")], says="", **env)
     assert Client(front.public)("GET", "/hello").body == b"hello"
 
@@ -75,7 +75,7 @@ def test_brings_its_token(worker: Workers, make_front: Callable[..., AnyFront], 
 def test_waits_for_a_front_that_is_not_there(worker: Workers, front: AnyFront, ask: Client) -> None:
     need("bash", "curl", "jq", "base64")
     front.close_api()
-    site = worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", says="")
+    site = worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", WAIT="1", says="")
     site.log.wait_for("Failed to connect")
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"

@@ -3,7 +3,7 @@
 trap 'leave=yes' TERM INT; umask 077; answer=$(mktemp); trap 'rm -f "$answer"' EXIT
 api() { curl -sS --fail-with-body --max-time 90 -H @<(printf '%s' "${TOKEN_FILE:+Authorization: Bearer $(<"$TOKEN_FILE")}") "$@"; }
 until [ "${leave-}" ]; do
-    request=$(api -H 'Accept: application/json' "$FRONT/api/v2/next?app=$APP&label=${LABEL-}&wait=5") || { sleep 1; continue; }
+    request=$(api -H 'Accept: application/json' "$FRONT/api/v2/next?app=$APP&label=${LABEL-}&wait=${WAIT:-5}") || { sleep 1; continue; }
     [ "$request" ] || continue
     mapfile -t environment < <(jq -r '.environment | to_entries[] | "\(.key)=\(.value | if type == "array" then join(", ") else . end)"' <<<"$request")
     jq -r '.body // ""' <<<"$request" | base64 -d | env "${environment[@]}" timeout 50 "$@" >"$answer" || printf 'HTTP/1.1 500 \r\n\r\n' >"$answer"
