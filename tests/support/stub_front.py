@@ -10,15 +10,16 @@ import socket
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 import h11
 
+from tests.support.server import PATIENCE_S
 from tests.support.stub_lanes import Lanes
-from tests.support.stub_parts import ATTEMPTS, HOP_BY_HOP, READ_BYTES, SAFE, Answer, Job, Message, Reply, receive
+from tests.support.stub_parts import ATTEMPTS, HOP_BY_HOP, READ_BYTES, RELEASED, SAFE, Answer, Job, Message, Reply, receive
 
 PROTOCOL = "PTTH/1.0"
 
@@ -39,7 +40,7 @@ class StubFront:
         self.app = app
         self.token = token
         self.complaints: list[str] = []
-        self.attached: list[str] = []  # the label of each connection that was ever attached
+        self.dialled = 0  # connections that were ever attached
         self.changed = threading.Condition()
         self.queue: deque[Job] = deque()
         self.leased: dict[str, Job] = {}
@@ -59,13 +60,14 @@ class StubFront:
         return f"http://127.0.0.1:{self.api_port}"
 
     def close(self) -> None:
-        """Ends all connections."""
+        """Ends all connections. AssertionError when it found something to complain about."""
         self.close_api()
         self._public.shutdown(socket.SHUT_RDWR)
         self._public.close()
         for opened in list(self._open):
             with suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
+        assert self.complaints == []
 
     def close_api(self) -> None:
         """Refuses workers from now on, and lets go of those that are idle."""
@@ -82,12 +84,12 @@ class StubFront:
         self._api = socket.create_server(("127.0.0.1", self.api_port))
         self._accept(self._api, self._serve_worker)
 
-    def wait_for_slots(self, count: int, patience_s: float = 60.0) -> None:
-        """Returns once `count` attached connections are idle."""
+    def wait_for_slots(self, count: int, label: str = "") -> None:
+        """Returns once `count` attached connections with `label` are idle."""
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.idle) >= count, patience_s), (
-                f"{len(self.idle)} of {count} slots; complaints: {self.complaints}"
-            )
+            assert self.changed.wait_for(
+                lambda: sum(slot.label == label for slot in self.idle) >= count, PATIENCE_S
+            ), f"{len(self.idle)} of {count} slots; complaints: {self.complaints}"
 
     def complain(self, about: str) -> None:
         """Keeps what a worker did wrong."""
@@ -116,13 +118,13 @@ class StubFront:
             if job.slot is None:
                 self.queue.appendleft(job) if again else self.queue.append(job)
                 self.changed.notify_all()
-                assert self.changed.wait_for(lambda: job.slot is not None or job.answer is not None, 60.0)
+                assert self.changed.wait_for(lambda: job.slot is not None or job.answer is not None, PATIENCE_S)
 
     def _is_alive(self, slot: Slot) -> bool:
         if not select.select([slot.socket], [], [], 0)[0]:
             return True
         with suppress(OSError):
-            if data := slot.socket.recv(READ_BYTES):
+            if (data := slot.socket.recv(READ_BYTES)) not in (b"", RELEASED):
                 self.complain(f"an idle attached connection sent {data[:80]!r}")
         slot.socket.close()
         return False
@@ -333,7 +335,7 @@ class StubFront:
         sock.sendall(connection.send(switch) or b"")
         label = query.get("label", [""])[0]
         with self.changed:
-            self.attached.append(label)
+            self.dialled += 1
         self.give(Slot(sock, label))
         return True
 
@@ -362,14 +364,3 @@ class StubFront:
                     sock.close()
 
         threading.Thread(target=run, daemon=True).start()
-
-
-@contextmanager
-def stub_front(app: str = "site", token: str = "", api_port: int = 0) -> Iterator[StubFront]:
-    """A front that must have found nothing to complain about at the end."""
-    front = StubFront(app, token, api_port)
-    try:
-        yield front
-    finally:
-        front.close()
-    assert front.complaints == []

@@ -193,6 +193,8 @@ def environment(message: Message, *, lists: bool) -> dict[str, Any]:
     }
     fields: dict[str, list[str]] = {}
     for name, value in message.fields:
+        if b"_" in name or name.lower() == b"proxy":
+            continue
         key = NAMED.get(name.lower(), "HTTP_" + name.decode().upper().replace("-", "_"))
         fields.setdefault(key, []).append(value.decode("latin-1"))
     for key, values in fields.items():

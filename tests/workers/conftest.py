@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.raw import RawClient, Response
-from tests.support.server import PATIENCE_S, ROOT, Log
-from tests.support.stub_front import StubFront
+from tests.support.server import PATIENCE_S, Log
+from tests.workers.fronts import FRONTS, AnyFront
 
-WORKERS = ROOT / "workers"
-SITES = Path(__file__).with_name("sites")
 # Where Debian keeps the modules that its node-* packages install.
 NODE_PATH = "/usr/share/nodejs"
 
@@ -32,15 +30,19 @@ class Worker:
         )
         assert self.process.stderr is not None
         self.log = Log(self.process.stderr)
+        self._ended = False
 
     def stop(self) -> None:
-        """Asks it to leave, and checks that it does, with nobody left behind."""
+        """Asks it to leave, and checks that it does, with nobody left behind; unless the test has waited for its end."""
+        if self._ended:
+            return
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.wait()
 
     def wait(self, status: int = 0) -> None:
         """Waits until it ended."""
+        self._ended = True
         try:
             ended_with = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -56,10 +58,12 @@ class Workers:
     def __init__(self) -> None:
         self._started: list[Worker] = []
 
-    def __call__(self, command: list[str], *options: str, **env: str) -> Worker:
+    def __call__(self, command: list[str], *options: str, says: str = "slots for", **env: str) -> Worker:
+        """Runs `command`; returns once it said `says`, by which time it listens to signals."""
         worker = Worker([*command, *options], {**os.environ, "NODE_PATH": NODE_PATH, **env})
         self._started.append(worker)
-        worker.log.wait_for("slots for")
+        if says:
+            worker.log.wait_for(says)
         return worker
 
     def stop(self) -> None:
@@ -102,29 +106,28 @@ def need(*programs: str) -> None:
         pytest.skip(f"not installed: {', '.join(missing)}")
 
 
-@pytest.fixture
-def make_front() -> Iterator[Callable[..., StubFront]]:
-    """Starts fronts: `make_front(token="secret")`. None may have had a reason to complain."""
-    fronts: list[StubFront] = []
+@pytest.fixture(params=FRONTS)
+def make_front(request: pytest.FixtureRequest) -> Iterator[Callable[..., AnyFront]]:
+    """Starts fronts: `make_front(token=TOKEN)`."""
+    fronts: list[AnyFront] = []
 
-    def make(**options: str) -> StubFront:
-        fronts.append(StubFront(**options))
+    def make(**options: str) -> AnyFront:
+        fronts.append(FRONTS[request.param](**options))
         return fronts[-1]
 
     yield make
     for front in fronts:
         front.close()
-        assert front.complaints == []
 
 
 @pytest.fixture
-def front(make_front: Callable[..., StubFront]) -> StubFront:
+def front(make_front: Callable[..., AnyFront]) -> AnyFront:
     """A front with one application, `site`."""
     return make_front()
 
 
 @pytest.fixture
-def ask(front: StubFront) -> Iterator[Client]:
+def ask(front: AnyFront) -> Iterator[Client]:
     """Asks the front."""
     client = Client(front.public)
     yield client
@@ -132,7 +135,7 @@ def ask(front: StubFront) -> Iterator[Client]:
 
 
 @pytest.fixture
-def worker(front: StubFront) -> Iterator[Workers]:
+def worker(front: AnyFront) -> Iterator[Workers]:
     """Starts workers. They are stopped before the front is."""
     workers = Workers()
     yield workers

@@ -1,4 +1,4 @@
-"""The workers that serve over lane attach, and the application each of them serves in the tests.
+"""The workers, and the application each of them serves in the tests.
 
 All of these applications answer the same requests in the same way, so that one test asks all of them.
 """
@@ -26,9 +26,10 @@ class Runtime:
     name: str
     needs: tuple[str, ...]
     build: Callable[[Path], tuple[list[str], list[str]]]
-    # What its applications can do: take the connection over; end without ending the worker.
+    # What its applications can do: take a connection over; end without ending the worker; send a part of a response.
     upgrades: bool = True
     exits: bool = True
+    streams: bool = True
 
     def command(self, folder: Path, url: str, *options: str) -> list[str]:
         """What starts a worker for the application `site`."""
@@ -67,4 +68,11 @@ NODE = Runtime(
     exits=False,
 )
 GO = Runtime("go", ("go",), lambda folder: ([go_program()], []), exits=False)
-RUNTIMES = [RUBY, PERL, NODE, GO]
+PHP = Runtime(
+    "php",
+    ("php", "php-cgi"),
+    lambda folder: (["php", str(WORKERS / "php/worker.php")], [str(SITES / "php/index.php")]),
+    upgrades=False,
+    streams=False,
+)
+RUNTIMES = [RUBY, PERL, NODE, GO, PHP]

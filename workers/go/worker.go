@@ -83,7 +83,7 @@ func (s *slot) Read(into []byte) (int, error)  { return s.stream.Read(into) }
 func (s *slot) Write(data []byte) (int, error) { return s.stream.Write(data) }
 func (s *slot) Close() error                   { s.free(); return s.stream.Close() }
 
-type listener chan func() (net.Conn, error) // what the next Accept returns
+type listener chan func() (net.Conn, error)  // what the next Accept returns
 func ended() (net.Conn, error)               { return nil, net.ErrClosed }
 func (l listener) Accept() (net.Conn, error) { return (<-l)() }
 func (l listener) Close() error              { go func() { l <- ended }(); return nil }
