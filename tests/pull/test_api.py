@@ -183,7 +183,12 @@ def test_who_reaches_a_unix_socket_may_call_it_as_he_likes(tmp_path: Path) -> No
         listener.bind(str(tmp_path / "api"))
         listener.listen()
         listener.setblocking(False)
-        listen(pulled.reactor, listener, Http1Connector(policy(), pulled.api.handler, "http", None), exclusive=False)
+        listen(
+            pulled.reactor,
+            listener,
+            Http1Connector(policy(), pulled.api.handler, "http", (str(tmp_path / "api"), None)),
+            exclusive=False,
+        )
         worker.connect(str(tmp_path / "api"))
         worker.sendall(message("GET /api/v2/status", "Host: evil.example"))
         pulled.settle()

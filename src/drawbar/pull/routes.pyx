@@ -2,8 +2,9 @@
 """Which app a request is for.
 
 Law: a pure decision over the request's host and path. The most exact host wins: the name itself, then the longest
-suffix of it that a route has, then no host at all. Among the routes of that host the longest prefix does; a prefix ends where a segment of the path ends. The path is taken as it was sent: what decodes to a prefix is
-none, so no two spellings of a path mean two apps to two readers.
+suffix of it that a route has, then no host at all. Among the routes of that host the longest prefix does; a prefix ends
+where a segment of the path ends. The path is taken as it was sent: what decodes to a prefix is none, so no two
+spellings of a path mean two apps to two readers.
 """
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
