@@ -124,7 +124,8 @@ class StubFront:
         if not select.select([slot.socket], [], [], 0)[0]:
             return True
         with suppress(OSError):
-            if (data := slot.socket.recv(READ_BYTES)) not in (b"", RELEASED):
+            data = slot.socket.recv(READ_BYTES)
+            if data and RELEASED not in data:
                 self.complain(f"an idle attached connection sent {data[:80]!r}")
         slot.socket.close()
         return False
@@ -258,6 +259,9 @@ class StubFront:
 
     def _keep(self, job: Job, slot: Slot, worker: h11.Connection) -> None:
         """What becomes of a connection behind a whole response."""
+        if RELEASED in worker.trailing_data[0]:
+            slot.socket.close()
+            return
         if worker.trailing_data[0]:
             self.complain(f"{job.message.target!r}: bytes after the response: {worker.trailing_data[0][:80]!r}")
         if worker.their_state is h11.MUST_CLOSE or worker.their_state is h11.CLOSED:

@@ -11,8 +11,8 @@ SAFE = {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"}
 # RFC 9110 section 7.6.1, and what the pull protocol drops with them.
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade"}
 
-# The last words of a worker on an idle connection: whatever was on its way there was not begun.
-RELEASED = b"HTTP/1.1 503 Service Unavailable\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+# In the last words of a worker on an idle connection: whatever was on its way there was not begun.
+RELEASED = b"\r\nDrawbar-Released: 1\r\n"
 
 Fields = list[tuple[bytes, bytes]]
 

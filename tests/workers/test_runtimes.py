@@ -3,10 +3,13 @@
 import hashlib
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
+from tests.support.raw import READ_BYTES
+from tests.support.server import PATIENCE_S
 from tests.workers.conftest import Client, Worker, Workers, need
 from tests.workers.fronts import AnyFront
 from tests.workers.runtimes import RUNTIMES, Runtime
@@ -200,3 +203,31 @@ def test_waits_for_a_front_that_is_not_there(
     front.close_api()
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"
+
+
+@pytest.mark.usefixtures("streaming")
+def test_says_that_nothing_was_begun_when_it_leaves(runtime: Runtime, worker: Workers, tmp_path: Path) -> None:
+    if runtime.name == "go":
+        pytest.skip("net/http closes idle connections itself")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        site = worker(runtime.command(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}", "--slots", "1"))
+        attached, _ = listener.accept()
+    with attached:
+        attached.settimeout(PATIENCE_S)
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += attached.recv(READ_BYTES)
+        attached.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
+        # One request, so that it is known to be attached.
+        attached.sendall(b"GET /hello HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+        received = b""
+        while b"hello" not in received:
+            received += attached.recv(READ_BYTES)
+        site.process.send_signal(signal.SIGTERM)
+        # What node sends behind the body of a chunked response may still come.
+        received = received.partition(b"hello")[2]
+        while data := attached.recv(READ_BYTES):
+            received += data
+        assert received.removeprefix(b"\r\n0\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nDrawbar-Released: 1\r\n" in received
+        site.wait()

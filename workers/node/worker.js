@@ -11,7 +11,7 @@ const { parseArgs } = require('node:util');
 const { pathToFileURL } = require('node:url');
 
 const MOST_WAIT_MS = 10_000; // for a front that cannot be reached
-const CONNECT_MS = 10_000;
+const RELEASED = 'HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
 const KEEP_ALIVE_MS = 30_000; // or a front that vanished would be waited for in vain
 
 const names = ['from', 'app', 'label', 'slots', 'token-file'];
@@ -46,7 +46,7 @@ class Slot {
     } catch (error) {
       return this.again(error);
     }
-    const to = { headers, agent: false, timeout: CONNECT_MS, ...(unix && { socketPath: options.from.slice(5) }) };
+    const to = { headers, agent: false, timeout: MOST_WAIT_MS, ...(unix && { socketPath: options.from.slice(5) }) };
     const request = (url.protocol === 'https:' ? https : http).get(url, to);
     request.on('upgrade', (response, socket, head) => this.attach(socket, head));
     request.on('response', async (response) => {
@@ -60,7 +60,6 @@ class Slot {
   attach(socket, head) {
     this.socket = Object.assign(socket, { slot: this });
     socket.setTimeout(0);
-    socket.setNoDelay?.(true);
     socket.setKeepAlive?.(true, KEEP_ALIVE_MS);
     socket.on('error', () => {}); // 'close' follows
     socket.on('close', () => this.socket === socket && this.again());
@@ -91,7 +90,7 @@ class Slot {
     this.leave();
   }
 
-  // Ends what is idle when the worker leaves; what runs is asked to be the last.
+  // Ends what is idle when the worker leaves, and says that nothing was begun there; what runs is to be the last.
   leave() {
     if (!leaving) return;
     if (this.response && !this.response.headersSent) this.response.shouldKeepAlive = false;
@@ -99,7 +98,7 @@ class Slot {
     clearTimeout(this.timer);
     slots.delete(this);
     const done = () => slots.size || (server.emit('close'), log('drained'), setImmediate(() => process.exit(0)));
-    this.socket?.writable ? this.socket.end(done) : done();
+    this.socket?.writable ? this.socket.end(RELEASED, done) : done();
     this.socket = null;
   }
 }
@@ -118,6 +117,7 @@ function serve(found) {
   server.emit = function (event, request, response) {
     if (event === 'upgrade' || event === 'connect') request.socket.slot.begin(null);
     if (event !== 'request') return emit.apply(this, arguments);
+    if (!slots.has(request.socket.slot)) return true; // it came too late
     request.socket.slot.begin(response);
     try {
       return emit.apply(this, arguments);

@@ -6,6 +6,7 @@ BEGIN { *CORE::GLOBAL::exit = sub { die "it called exit\n" } }    # which ends a
 use File::Spec; use Getopt::Long; use IO::Socket::IP; use IO::Socket::UNIX; use List::Util qw(min pairs);
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_KEEPALIVE TCP_KEEPCNT TCP_KEEPIDLE TCP_KEEPINTVL TCP_NODELAY);
 use constant { IN_MEMORY_BYTES => 65_536, READ_BYTES => 65_536, MOST_WAIT_SECONDS => 10 };
+use constant RELEASED => "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 my %opt = (label => '', slots => 4);
 GetOptions(\%opt, 'from=s', 'app=s', 'label=s', 'slots=i', 'token-file=s') && $opt{from} && defined $opt{app}
     or die "usage: perl worker.pl --from URL --app NAME [--label TEXT] [--slots N] [--token-file FILE] [app.psgi]\n";
@@ -27,8 +28,7 @@ note('drained'), CORE::exit(0);
 
 sub start {
     if (my $pid = fork // die "fork: $!") { return $pid }
-    @SIG{qw(TERM INT)} = ('IGNORE') x 2;    # the parent's part
-    srand, undef $stopper;
+    srand, (@SIG{qw(TERM INT)}, $stopper) = ('IGNORE') x 2;    # signals are the parent's part
     # Dials again at once when a connection was of use, else with decorrelated jitter.
     for (my $wait = 0; !stopping($wait); $wait = $useful ? 0 : min(MOST_WAIT_SECONDS, 0.1 + rand 3 * ($wait + 0.1))) {
         ($useful, $buffer, $io) = (0, '');
@@ -56,7 +56,7 @@ sub dial {
     put("GET /api/v2/attach?app=$name&label=$label HTTP/1.1\r\nHost: ", $host // 'front', "\r\n",
         $token ? $token =~ s/\s*\z/\r\n/r : '', "Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n");
     my $head = take("\r\n\r\n");
-    $head =~ m{^HTTP/1\.1 101 } or die 'it said ', $head =~ s/\r.*//sr, ' ', more() && $buffer;
+    $head =~ m{^HTTP/1\.1 101 } or die 'it said ', $head =~ s/\r.*//sr, (length $buffer || more()) && $buffer;
 }
 
 sub more { return sysread $io, $buffer, READ_BYTES, length $buffer }
@@ -68,7 +68,8 @@ sub take {
 }
 
 sub answer {    # one request; true when the connection can take another
-    return 0 unless length $buffer || !stopping(undef, $io) && more();
+    return !put(RELEASED) if !length $buffer && stopping(undef, $io);    # none was begun
+    return 0 unless length $buffer || more();
     my ($start, @fields) = split /\r\n/, take("\r\n\r\n");
     my $env = environment((split / /, $start)[0, 1], map { [split /:[ \t]*/, $_, 2] } @fields);
     ($useful, $begun, $closing) = (1, 0, lc($env->{HTTP_CONNECTION} // '') eq 'close');
@@ -111,8 +112,7 @@ sub environment {
         take("\r\n") if $chunked;
     }
     $env{CONTENT_LENGTH} = tell $body if $chunked && take("\r\n");
-    seek $body, 0, 0;
-    return { %env, 'psgi.input' => $body, 'psgix.io' => $io };
+    return seek($body, 0, 0) && { %env, 'psgi.input' => $body, 'psgix.io' => $io };
 }
 
 sub respond {    # without a body: sends the head, and returns what will write a body

@@ -11,8 +11,8 @@ const BEGIN = 1, END = 3, PARAMS = 4, STDIN_ = 5, STDOUT_ = 6; // types of FastC
 set_error_handler(fn (int $kind, string $text) => throw new Exception($text));
 $options = getopt('', ['from:', 'app:', 'label:', 'slots:', 'token-file:', 'fastcgi:'], $rest);
 if (!isset($options['from'], $options['app'], $argv[$rest])) {
-    exit("usage: php worker.php --from URL --app NAME [--label TEXT] [--slots N] [--token-file FILE]\n"
-        . "           [--fastcgi unix:///run/php/php-fpm.sock or tcp://HOST:PORT] public/index.php\n");
+    exit(fwrite(STDERR, "usage: php worker.php --from URL --app NAME [--label TEXT] [--slots N] [--token-file FILE]\n"
+        . "           [--fastcgi unix:///run/php/php-fpm.sock or tcp://HOST:PORT] public/index.php\n") ? 2 : 1);
 }
 $options += ['script' => realpath($argv[$rest]), 'label' => '', 'slots' => 4, 'token-file' => null, 'fastcgi' => null];
 if (!$options['fastcgi']) {
@@ -33,7 +33,7 @@ note("$options[slots] slots for $options[app] at $options[from]");
 $told = pcntl_sigwaitinfo($signals) !== SIGCHLD;
 pcntl_sigprocmask(SIG_UNBLOCK, fclose($stopper) ? $signals : []);
 array_map(fn (int $slot) => pcntl_waitpid($slot, $status), $slots);
-isset($php) && proc_terminate($php) && unlink($socket);
+isset($php) && posix_kill(-proc_get_status($php)['pid'], SIGTERM) && unlink($socket); // with its children
 note($told ? 'drained' : 'drained, as a process of it died');
 exit($told ? 0 : 1);
 

@@ -6,7 +6,8 @@ IN_MEMORY_BYTES = 65_536 # a larger request body goes to a file
 MOST_WAIT_SECONDS = 10.0 # for a front that cannot be reached
 STOP, STOPPER = IO.pipe
 Gone = Class.new(IOError) # the front hung up: its client left, or its time was over
-def log(text) = $stderr.write("worker: #{text}\n")
+RELEASED = "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+def log(text) = $stderr.write("worker: #{text}\n") && nil
 def stopping?(seconds = 0) = !IO.select([STOP], nil, nil, seconds).nil?
 
 Slot = Struct.new(:app, :options) do
@@ -22,7 +23,7 @@ Slot = Struct.new(:app, :options) do
     nil while waiting? && answer
     @useful
   rescue StandardError => e
-    log("no connection to #{options[:from]}: #{e.message}") && @useful
+    log("no connection to #{options[:from]}: #{e.message}")
   ensure
     @io&.close unless @owned
   end
@@ -44,10 +45,10 @@ Slot = Struct.new(:app, :options) do
     raise "it said #{head.lines.first.inspect} #{@io.readpartial(4096)}" unless head.start_with?('HTTP/1.1 101 ')
   end
 
-  # Waits for a request; false when none will come. Reads a byte of it, as a TLS record may hold none.
+  # Waits for a request, and reads a byte of it: a TLS record may hold none. Who leaves says that none was begun.
   def waiting?
     while (byte = @io.read_nonblock(1, exception: false)) == :wait_readable
-      return false if IO.select([@io, STOP])[0].include?(STOP)
+      return @io.write(RELEASED).zero? if IO.select([@io, STOP])[0].include?(STOP)
     end
     byte && (@io.ungetc(byte) || true)
   end
@@ -73,8 +74,8 @@ Slot = Struct.new(:app, :options) do
   def environment(method, target, _version, fields)
     env = { 'REQUEST_METHOD' => method, 'SCRIPT_NAME' => '', 'PATH_INFO' => target[/[^?]*/], 'rack.version' => [1, 6],
             'QUERY_STRING' => target[/\?(.*)/, 1].to_s, 'SERVER_PROTOCOL' => 'HTTP/1.1', 'rack.errors' => $stderr,
-            'rack.multithread' => true, 'rack.multiprocess' => true, 'rack.run_once' => false, 'rack.hijack?' => true }
-    env['rack.hijack'] = -> { (@owned = true) && env['rack.hijack_io'] = @io }
+            'rack.multithread' => true, 'rack.multiprocess' => true, 'rack.run_once' => false, 'rack.hijack?' => true,
+            'rack.hijack' => -> { (@owned = true) && env['rack.hijack_io'] = @io } }
     fields.each do |name, value|
       next if name.include?('_') || name.casecmp?('proxy') # would pass for another name, for a setting
       key = "HTTP_#{name.upcase.tr('-', '_')}".sub(/\AHTTP_(?=CONTENT_(TYPE|LENGTH)\z)/, '')
@@ -119,8 +120,7 @@ Slot = Struct.new(:app, :options) do
     body.each do |part|
       next if bodiless || part.empty?
       raise 'more than its content-length' if left && (left -= part.bytesize).negative?
-      put(head << (chunked ? "#{part.bytesize.to_s(16)}\r\n#{part.b}\r\n" : part.b))
-      head.clear # it left with the first part
+      put(head.slice!(0..) << (chunked ? "#{part.bytesize.to_s(16)}\r\n#{part.b}\r\n" : part.b))
     end
     raise 'less than its content-length' if left&.positive? && !bodiless
     put(head << (chunked ? "0\r\n\r\n" : ''))
