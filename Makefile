@@ -90,9 +90,10 @@ coverage: $(TRACE_VENV)/.ready
 	@# (docs/decisions/0002). With a long switch interval it changes hands only where the code itself lets go of it.
 	@printf '%s\n' $(CURDIR)/$(TRACE)/src 'import sys; sys.setswitchinterval(1)' >$(TRACE)/drawbar.pth
 	@mv $(TRACE)/drawbar.pth $$($(TRACE_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-	@# The table is shown also when tests fail; the status is then theirs.
+	@# The table is shown also when tests fail; the status is then theirs. Programs in other languages (tests/workers)
+	@# would only be slower here.
 	cd $(TRACE) && python=$(CURDIR)/$(TRACE_VENV)/bin/python; \
-	    $$python -m coverage run -m pytest -q $(ARGS); status=$$?; \
+	    $$python -m coverage run -m pytest -q --ignore=tests/workers $(ARGS); status=$$?; \
 	    $$python -m coverage combine --quiet && $$python -m coverage report && exit $$status
 
 $(TRACE_VENV)/.ready: pyproject.toml

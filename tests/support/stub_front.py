@@ -19,7 +19,18 @@ import h11
 
 from tests.support.server import PATIENCE_S
 from tests.support.stub_lanes import Lanes
-from tests.support.stub_parts import ATTEMPTS, HOP_BY_HOP, READ_BYTES, RELEASED, SAFE, Answer, Job, Message, Reply, receive
+from tests.support.stub_parts import (
+    ATTEMPTS,
+    HOP_BY_HOP,
+    READ_BYTES,
+    RELEASED,
+    SAFE,
+    Answer,
+    Job,
+    Message,
+    Reply,
+    receive,
+)
 
 PROTOCOL = "PTTH/1.0"
 
@@ -87,9 +98,9 @@ class StubFront:
     def wait_for_slots(self, count: int, label: str = "") -> None:
         """Returns once `count` attached connections with `label` are idle."""
         with self.changed:
-            assert self.changed.wait_for(
-                lambda: sum(slot.label == label for slot in self.idle) >= count, PATIENCE_S
-            ), f"{len(self.idle)} of {count} slots; complaints: {self.complaints}"
+            assert self.changed.wait_for(lambda: sum(slot.label == label for slot in self.idle) >= count, PATIENCE_S), (
+                f"{len(self.idle)} of {count} slots; complaints: {self.complaints}"
+            )
 
     def complain(self, about: str) -> None:
         """Keeps what a worker did wrong."""
@@ -224,7 +235,7 @@ class StubFront:
             elif isinstance(event, h11.ConnectionClosed):
                 slot.socket.close()
                 return "lost"
-            elif not self._pass(job, slot, connection, event):
+            elif isinstance(event, h11.Event) and not self._pass(job, slot, connection, event):
                 return "done"
             elif isinstance(event, h11.EndOfMessage):
                 self._keep(job, slot, worker)

@@ -74,7 +74,9 @@ class ServedFront:
         self._server = self._start(f"{host}:{port}", self.url.removeprefix("http://"))
 
     def wait_for_slots(self, count: int, label: str = "") -> None:
-        with contextlib.closing(http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=PATIENCE_S)) as api:
+        with contextlib.closing(
+            http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=PATIENCE_S)
+        ) as api:
             # The front answers when it comes to it, so between two questions workers had their turn.
             until = time.monotonic() + PATIENCE_S
             while (idle := self._idle(api, label)) < count:

@@ -14,7 +14,16 @@ def site(worker: Workers, front: AnyFront, tmp_path: Path) -> Worker:
     """A Sinatra application on four slots."""
     need("ruby", "/usr/share/doc/ruby-sinatra")
     config = str(SITES / "ruby/sinatra.ru")
-    command = ["ruby", "-W:no-deprecated", str(WORKERS / "ruby/worker.rb"), "--from", front.url, "--app", "site", config]
+    command = [
+        "ruby",
+        "-W:no-deprecated",
+        str(WORKERS / "ruby/worker.rb"),
+        "--from",
+        front.url,
+        "--app",
+        "site",
+        config,
+    ]
     return worker(command)
 
 

@@ -156,9 +156,7 @@ def test_upgrades_pass_through(site: Worker, runtime: Runtime, front: AnyFront, 
 
 
 @pytest.mark.usefixtures("streaming")
-def test_slots_are_connections(
-    runtime: Runtime, worker: Workers, front: AnyFront, ask: Client, tmp_path: Path
-) -> None:
+def test_slots_are_connections(runtime: Runtime, worker: Workers, front: AnyFront, ask: Client, tmp_path: Path) -> None:
     worker(runtime.command(tmp_path, front.url, "--slots", "3", "--label", "v7.1-rc_2"))
     front.wait_for_slots(3, "v7.1-rc_2")
     clients = []
