@@ -278,6 +278,31 @@ CASES: tuple[Case, ...] = (
         rounds=31,
     ),
     Case(
+        "split",
+        "A hop: what a front spends on passing a request on over a Unix socket, 64 connections",
+        ("drawbar-front", "nginx-proxy"),
+        (CPU, RATE, P50, P99, PSS),
+        trials.throughput("report"),
+        reference="nginx-proxy",
+        rounds=7,
+    ),
+    Case(
+        "split-alone",
+        "One connection through a front, through nginx, and to the worker itself",
+        ("drawbar-front", "nginx-proxy", "drawbar"),
+        (P50, P99, RATE),
+        trials.throughput("report", connections=1),
+        rounds=5,
+    ),
+    Case(
+        "split-memory",
+        "A front, idle, and its master",
+        ("drawbar-front",),
+        (Metric("front_mb", "front: PSS MB", 1), PSS),
+        trials.front_memory,
+        rounds=3,
+    ),
+    Case(
         "supervision",
         "Master and workers for 10 s in which nobody asks anything",
         ("drawbar", "drawbar-1:8", "drawbar-uvloop", "drawbar-x100", "gunicorn-gthread"),
@@ -378,6 +403,10 @@ def supervision_targets() -> list[Target]:
             Target("Idle master, processor time", "supervision", server, "master_cpu_percent", "<", 0.05, "%"),
             Target("Idle master, wake-ups", "supervision", server, "master_wakes", "<=", 0.1, "a second"),
         ]
+    found += [
+        Target("A front's hop", "split", "drawbar-front", "cpu_us", "<=", 1.25, "x nginx", ("nginx-proxy",)),
+        Target("A front, idle", "split-memory", "drawbar-front", "front_mb", "<=", 20, "MB"),
+    ]
     uncounted = ("drawbar-uncounted",)
     found.append(Target("Cost of counting", "counters", "drawbar", "cpu_us", "<=", 1.01, "x without", uncounted))
     return found

@@ -117,11 +117,13 @@ def cpu_us(session: int) -> float:
     return sum(stat.cpu_ticks for stat in session_processes(session)) * 1e6 / CLOCK_TICKS_PER_S
 
 
-def memory(session: int) -> Memory:
-    """Memory of all processes of the session together."""
+def memory(session: int, name: str | None = None) -> Memory:
+    """Memory of all processes of the session together, or of those that are called `name`."""
     total = Memory(0, 0)
     for stat in session_processes(session):
         try:
+            if name is not None and Path(f"/proc/{stat.pid}/comm").read_text().strip() != name:
+                continue
             total += parse_smaps_rollup(Path(f"/proc/{stat.pid}/smaps_rollup").read_text())
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended meanwhile, or a zombie

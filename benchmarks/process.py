@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +55,9 @@ class Running:
         """Processor time of its processes so far, in µs."""
         return measure.cpu_us(self.session)
 
-    def memory(self) -> Memory:
-        """Memory of its processes now."""
-        return measure.memory(self.session)
+    def memory(self, name: str | None = None) -> Memory:
+        """Memory of its processes now, or of those that are called `name`."""
+        return measure.memory(self.session, name)
 
     def recycle_after(self, requests: int) -> None:
         """Has its configuration say so; a reload makes it true."""
@@ -86,12 +86,15 @@ def running(server: Server, app: str, server_cpu: int) -> Iterator[Running]:
         port = free_port()
         log = Path(scratch, "log")
         master = start(server, app_name(server, app), port, scratch, server_cpu)
+        beside = start_beside(server, app_name(server, app), port, scratch) if server.beside else None
         try:
             up = Running(server, port, master.pid, Path(scratch))
             wait_until_up(up, master, log)
             yield up
         finally:
             stop(master)
+            if beside is not None:
+                stop(beside)
 
 
 def app_name(server: Server, app: str) -> str:
@@ -112,28 +115,41 @@ def start(server: Server, app: str, port: int, scratch: str, server_cpu: int) ->
     uncounted = Path(sys.prefix, UNCOUNTED)
     if any("{uncounted}" in part for part in server.command) and not uncounted.is_dir():
         raise MeasurementFailed(f"there is no {uncounted}: `make bench` builds it")
-    values = {
-        "uncounted": str(uncounted),
+    values = values_of(app, port, scratch)
+    for settings in HERE.glob(f"{server.family}*.conf"):
+        Path(scratch, settings.name).write_text(string.Template(settings.read_text()).substitute(values))
+    if server.family in CONFIG_FILES:
+        Path(scratch, CONFIG_FILES[server.family]).touch()
+    return launch(["taskset", "-c", str(server_cpu)], server.command, values, "log")
+
+
+def start_beside(server: Server, app: str, port: int, scratch: str) -> "subprocess.Popen[bytes]":
+    """Start what answers for a server that passes requests on; it stays on the processor of this program."""
+    return launch([], server.beside, values_of(app, port, scratch), "log-beside")
+
+
+def values_of(app: str, port: int, scratch: str) -> dict[str, str]:
+    """What commands and configuration files may name."""
+    return {
+        "uncounted": str(Path(sys.prefix, UNCOUNTED)),
         "python": sys.executable,
         "port": str(port),
         "app": app,
         "scratch": scratch,
         "here": str(HERE),
     }
-    settings = Path(f"{server.family}.conf")
-    if (HERE / settings).exists():
-        template = string.Template((HERE / settings).read_text())
-        Path(scratch, settings).write_text(template.substitute(values))
-    if server.family in CONFIG_FILES:
-        Path(scratch, CONFIG_FILES[server.family]).touch()
-    command = ["taskset", "-c", str(server_cpu), *(part.format_map(values) for part in server.command)]
-    with Path(scratch, "log").open("wb") as log:
+
+
+def launch(prefix: list[str], command: Sequence[str], values: dict[str, str], log: str) -> "subprocess.Popen[bytes]":
+    """Start a process that leads its own session, its words going to a file in `scratch`."""
+    scratch = values["scratch"]
+    with Path(scratch, log).open("wb") as stream:
         return subprocess.Popen(
-            command,
+            [*prefix, *(part.format_map(values) for part in command)],
             cwd=HERE,
             env=os.environ | {"TMPDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

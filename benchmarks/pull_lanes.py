@@ -71,7 +71,7 @@ def work_v1(port: int) -> None:
     """Lane v1, as a client of Prack would."""
     line = Line(port)
     while True:
-        head, body = line.ask(b"GET /api/v1/request HTTP/1.1\r\nHost: x\r\n\r\n")
+        head, body = line.ask(b"GET /api/v1/request HTTP/1.1\r\nHost: localhost\r\n\r\n")
         if head.startswith(b"HTTP/1.1 200"):
             identifier = body.split(b'"', 4)[3]
             answer = b'{"identifier": "%b", "code": 200, "headers": {"Content-Type": "text/plain"}, "body": "%b"}' % (
@@ -79,7 +79,8 @@ def work_v1(port: int) -> None:
                 BODY,
             )
             line.ask(
-                b"POST /api/v1/response HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer)
+                b"POST /api/v1/response HTTP/1.1\r\nHost: localhost\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(answer), answer)
             )
 
 
@@ -88,11 +89,11 @@ def work_v2(port: int) -> None:
     line = Line(port)
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!"
     while True:
-        head, _ = line.ask(b"GET /api/v2/next HTTP/1.1\r\nHost: x\r\n\r\n")
+        head, _ = line.ask(b"GET /api/v2/next HTTP/1.1\r\nHost: localhost\r\n\r\n")
         lease = head.partition(b"Drawbar-Request-Id: ")[2].partition(b"\r")[0]
         if lease:
             line.ask(
-                b"POST /api/v2/requests/%b/response HTTP/1.1\r\nHost: x\r\nContent-Type: message/http\r\n"
+                b"POST /api/v2/requests/%b/response HTTP/1.1\r\nHost: localhost\r\nContent-Type: message/http\r\n"
                 b"Content-Length: %d\r\n\r\n%b" % (lease, len(answer), answer)
             )
 
@@ -121,7 +122,7 @@ def probe_ms(port: int) -> list[float]:
     took = []
     for _ in range(PROBES):
         began = time.perf_counter()
-        line.ask(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        line.ask(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         took.append((time.perf_counter() - began) * 1_000)
         time.sleep(0.01)
     return took
@@ -136,7 +137,7 @@ def measure(name: str, work: Callable[[int], None], seconds: int, workers: int) 
     processes = [server]
     try:
         processes += [forked(lambda: work(port)) for _ in range(workers)]
-        Line(port).ask(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        Line(port).ask(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
         took: list[float] = []
         prober = threading.Thread(target=lambda: took.extend(probe_ms(port)))
         before = cpu_s(server)

@@ -1,8 +1,9 @@
 """How each server is started: one row each, as data. Starting it is process.py's matter.
 
 Commands may use {python}, {port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start, with the
-family's .conf filled in, where there is one). They run in this directory, so that `apps` can be imported. Each server
-logs no access and, unless its name says otherwise (2x2: two workers with two threads each), runs one worker process;
+family's .conf files filled in, where there are any). They run in this directory, so that `apps` can be imported. Each
+server logs no access and, unless its name says otherwise (2x2: two workers with two threads each), runs one worker
+process;
 what else is set is set because its default would measure something other than serving: a keep-alive timeout shorter
 than the run, a thread count other than the case's.
 """
@@ -27,6 +28,8 @@ class Server:
     """The distribution it comes from, by which its version is found and a group of rows is chosen."""
     interface: Interface
     command: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    """What answers for one that passes requests on: started beside it, on the clients' processor, and not counted."""
 
     @property
     def is_python_peer(self) -> bool:
@@ -72,6 +75,13 @@ def uncounted(name: str) -> Server:
     return Server(name, "drawbar", "wsgi", ("env", "PYTHONPATH={uncounted}", *counted.command))
 
 
+def front(name: str) -> Server:
+    """A row for a front, and a worker that pulls from it over a Unix socket."""
+    command = ("{python}", "-m", "drawbar", "serve", "--bind", "127.0.0.1:{port}", "--api", "unix:{scratch}/api.sock")
+    worker = ("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", "unix:{scratch}/api.sock")
+    return Server(name, "drawbar", "wsgi", command, (*worker, "--threads", "1", "--slots", "64"))
+
+
 RELOADABLE = ("--config", "{scratch}/drawbar.toml")
 
 SERVERS: tuple[Server, ...] = (
@@ -88,6 +98,14 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-timed-1:8", "wsgi", "--threads", "1:8", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     drawbar("drawbar-timed-asyncio", "asgi", "--loop", "asyncio", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     uncounted("drawbar-uncounted"),
+    front("drawbar-front"),
+    Server(
+        "nginx-proxy",
+        NGINX,
+        "static",
+        ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx-proxy.conf"),
+        ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx-upstream.conf"),
+    ),
     drawbar("drawbar-fork", "wsgi", "--concurrency", "fork", "--threads", "8"),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),

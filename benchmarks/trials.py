@@ -165,6 +165,12 @@ def memory(up: Running, settings: Settings) -> Sample:
     return {"pss_mb": found.pss_bytes / MB, "uss_mb": found.uss_bytes / MB}
 
 
+def front_memory(up: Running, settings: Settings) -> Sample:
+    """The same of a front: the process that has the queue, and all with its master."""
+    sample = memory(up, settings)
+    return sample | {"front_mb": up.memory("drawbar-front").pss_bytes / MB}
+
+
 def slow(up: Running, settings: Settings) -> Sample:
     """What others notice of clients that never come to the end of their requests."""
     count = settings.clients(SLOW_CLIENTS_OF_A_KIND)

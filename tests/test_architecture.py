@@ -140,6 +140,12 @@ def test_the_package_itself_imports_no_floor_when_imported(path: Path) -> None:
         assert imports(path) == set(), "`import drawbar` must stay free of charge"
 
 
+def test_what_applications_import_imports_no_floor() -> None:
+    """`drawbar.hooks` is the one module that lies on no floor: who names its types wants no server."""
+    assert imports(PACKAGE / "hooks.py") == set()
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py", "__main__.py", "hooks.py"}
+
+
 @pytest.mark.parametrize("path", WITH_CODE, ids=named)
 def test_a_module_opens_with_its_law(path: Path) -> None:
     text = path.read_text()

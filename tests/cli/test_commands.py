@@ -36,9 +36,10 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations that commands hand to the supervisor, which here serves nothing and exits with 7."""
     configs: list[Config] = []
 
-    def record(loaded: Loaded, reread: Callable[[], Loaded]) -> int:
-        configs.append(loaded.config)
-        assert reread().config == loaded.config
+    def record(read: Callable[[], Loaded]) -> int:
+        configs.append(read().config)
+        # A reload reads the same again.
+        assert read().config == configs[-1]
         return 7
 
     monkeypatch.setattr(supervisor, "run", record)
@@ -171,7 +172,7 @@ def test_debug_shows_the_traceback_of_a_broken_configuration() -> None:
 
 
 def test_a_fault_of_ours_is_not_disguised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(loaded: Loaded, reread: object) -> int:
+    def fail(read: object) -> int:
         raise RuntimeError("ours")
 
     monkeypatch.setattr(supervisor, "run", fail)
@@ -179,7 +180,7 @@ def test_a_fault_of_ours_is_not_disguised(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_an_interrupt_exits_as_the_shell_expects(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(loaded: Loaded, reread: object) -> int:
+    def interrupt(read: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(supervisor, "run", interrupt)

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from drawbar.cli.commands import program
-from drawbar.cli.options import ARGUMENTS, ConfigCommand, SettingOption, describe, given_options
+from drawbar.cli.options import ARGUMENTS, ConfigCommand, SettingOption, default_of, describe, given_options
 from drawbar.config.settings import SETTINGS, Setting, sections
 
 OPTIONS = [setting for setting in SETTINGS if setting.key not in ARGUMENTS]
@@ -45,13 +45,18 @@ def test_every_setting_has_an_option(setting: Setting) -> None:
     assert setting.is_flag or setting.parse(given[setting.key]) == setting.default
 
 
+def described(key: str) -> str:
+    """A setting as `run` tells of it."""
+    return describe(BY_KEY[key], default_of(BY_KEY[key], "run"))
+
+
 def test_a_description_says_what_else_to_know() -> None:
-    assert describe(BY_KEY["limits.fields"]) == (
+    assert described("limits.fields") == (
         "Header fields of a request, and trailer fields of a body. Past it: 431, and the connection is closed. "
         "[from 1 to 256; default: 100]"
     )
-    assert describe(BY_KEY["app.chdir"]) == "Directory to change to before the application is imported."
-    assert "Takes one of forwarded, x-forwarded-for," in describe(BY_KEY["proxy.headers"])
+    assert described("app.chdir") == "Directory to change to before the application is imported."
+    assert "Takes one of forwarded, x-forwarded-for," in described("proxy.headers")
 
 
 @pytest.mark.parametrize("command", ["run", "dev", "check", "serve", "work"])
@@ -79,3 +84,18 @@ def test_an_option_knows_its_setting() -> None:
     record = option.get_help_record(click.Context(ConfigCommand("run")))
     assert record[0] == "--threads N|MIN:MAX"
     assert record[1].endswith("[default: 1:8]")
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "default"),
+    [("serve", "bind", "0.0.0.0:8080"), ("serve", "api", "127.0.0.1:4242"), ("run", "bind", "127.0.0.1:8000")],
+)
+def test_help_shows_the_default_of_its_command(command: str, option: str, default: str) -> None:
+    command_of = ConfigCommand(command)
+    context = click.Context(command_of)
+    (said,) = [
+        param.get_help_record(context)[1]
+        for param in command_of.params
+        if isinstance(param, SettingOption) and param.setting.option == option
+    ]
+    assert said.endswith(f"[default: {default}]")

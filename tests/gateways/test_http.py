@@ -45,6 +45,7 @@ def test_a_request_says_what_the_client_said_and_who_that_is(site: FrontSite) ->
     assert field(head, "X-Forwarded-For") == "127.0.0.1"
     assert field(head, "X-Forwarded-Proto") == "http"
     assert field(head, "X-Forwarded-Host") == "test"
+    assert field(head, "X-Forwarded-Port") == str(site.public.address[1])
     assert (field(head, "X-Request-Start") or "").startswith("t=")
     assert field(head, "X-Forwarded-Prefix") is None
 
@@ -62,6 +63,7 @@ def test_a_strangers_word_on_what_we_know_better_never_passes(site: FrontSite, n
     assert b"forged" not in head
     assert field(head, "X-Forwarded-For") == "127.0.0.1"
     assert field(head, "X-Forwarded-Host") == "test"
+    assert field(head, "X-Forwarded-Port") == str(site.public.address[1])
 
 
 def test_a_trusted_proxys_word_passes_and_ours_replaces_what_is_said_besides() -> None:
@@ -78,6 +80,22 @@ def test_a_trusted_proxys_word_passes_and_ours_replaces_what_is_said_besides() -
     assert field(head, "X-Forwarded-Proto") == "https"
     assert field(head, "X-Forwarded-Prefix") == "/app"
     assert field(head, "X-Forwarded-Host") == "test"
+
+
+@pytest.mark.parametrize(
+    ("said", "port"),
+    [
+        (b"X-Forwarded-Port: 8443\r\nX-Forwarded-Proto: https", "8443"),
+        (b"X-Forwarded-Proto: https", None),
+        (b"X-Forwarded-Port: 81", "81"),
+        (b"X-Forwarded-Proto: http", "ours"),
+    ],
+)
+def test_the_port_is_the_trusted_proxys_or_that_of_the_connection(said: bytes, port: str | None) -> None:
+    trusted = Proxies(lambda address: True, ["x-forwarded-port", "x-forwarded-proto"])
+    with FrontSite(policy={"proxies": trusted}) as site:
+        head = passed(site, request(said))
+        assert field(head, "X-Forwarded-Port") == (str(site.public.address[1]) if port == "ours" else port)
 
 
 def test_what_is_for_us_alone_ends_here(site: FrontSite) -> None:

@@ -230,6 +230,18 @@ def test_an_object_that_cannot_be_looked_at_is_no_candidate(write: Write) -> Non
     assert refusal("site_a:mian").endswith("; did you mean site_a:main?")
 
 
+@pytest.mark.parametrize("interface", ["auto", "wsgi", "asgi"])
+@pytest.mark.parametrize("target", ["site_c:request", "site_c:request.app"])
+def test_an_object_that_cannot_be_looked_at_is_no_target(write: Write, target: str, interface: str) -> None:
+    # What frameworks say of it: a first line, and then advice that is none for an operator.
+    raising = r"raise RuntimeError('outside of a request.\n\nThis typically means that it is.')"
+    stand_in = f"class StandIn:\n    def __call__(self): pass\n    def __getattribute__(self, name): {raising}\n"
+    write("site_c.py", stand_in + "request = StandIn()\n")
+    assert refusal(target, interface=interface) == (
+        f"{target}: it cannot be looked at (RuntimeError: outside of a request); name the application itself"
+    )
+
+
 def test_a_module_with_nothing_in_it(write: Write) -> None:
     write("site_a.py", "")
     assert refusal("site_a").endswith("; nothing in it looks like an application; write site_a:NAME")

@@ -389,6 +389,36 @@ def test_the_end_of_a_pause_makes_no_room_for_calls(site: Listening) -> None:
     assert site.made == []
 
 
+def test_inside_a_loop_it_rests_until_there_is_a_connection(site: Listening) -> None:
+    stirred: list[int] = []
+    site.reactor.set_on_stir(lambda: stirred.append(site.reactor.connections))
+    assert site.reactor.rest()
+    site.settle()
+    assert stirred == []
+    client = site.connect()
+    site.connect()
+    assert stirred == [1]
+    assert not site.reactor.rest()
+    client.close()
+    site.settle()
+    assert not site.reactor.rest()
+
+
+def test_inside_a_loop_what_the_kernel_refused_ends_the_rest() -> None:
+    with Listening() as site:
+        stirred: list[int] = []
+        site.reactor.set_on_stir(lambda: stirred.append(site.reactor.connections))
+        client = socket.socket()
+        site.clients.append(client)
+        client.connect(site.socket.getsockname())
+        assert site.reactor.rest()
+        with descriptors(next_descriptor()):
+            site.settle()
+        assert stirred == [0]
+        assert not site.reactor.rest(), "it is to accept again after a while"
+        site.errors.clear()
+
+
 def test_inside_a_loop_a_crowded_process_leaves_when_a_connection_comes(site: Listening) -> None:
     site.reactor.set_on_defer(lambda: None)
     set_room(site.reactor, "none")

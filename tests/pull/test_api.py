@@ -1,9 +1,15 @@
 """The API: paths, methods, tokens, probes, status, the attach lane, and how it stops."""
 
 import json
+import socket
+from pathlib import Path
 
 import pytest
 
+from drawbar.exchange.http1 import Http1Connector
+from drawbar.net.listener import listen
+from drawbar.pull.api import policy
+from drawbar.pull.desk import Limits
 from drawbar.pull.tokens import parse
 from tests.support.calls import message
 from tests.support.pulling import Pulled, problem
@@ -140,6 +146,53 @@ def test_a_page_in_a_browser_is_no_worker(fields: list[str], status: int) -> Non
         assert pulled.call("GET /api/v2/status", *fields).status == status
     with Pulled(tokens=TOKENS) as pulled:
         assert pulled.call("GET /api/v2/status", *fields, bearer(ALL)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "is_served"),
+    [
+        *(
+            (host, True)
+            for host in ("localhost", "LocalHost:4242", "127.0.0.1:4242", "127.8.9.1", "[::1]:4242", "[::1]")
+        ),
+        *(
+            (host, False)
+            for host in ("evil.example", "evil.example:4242", "127.0.0.1.evil.example", "10.0.0.1", "[::2]:1")
+        ),
+    ],
+)
+def test_a_page_under_a_name_that_leads_here_is_no_worker(host: str, is_served: bool) -> None:
+    with Pulled() as pulled:
+        client = pulled.client(message("GET /"))
+        answer = pulled.call("GET /api/v2/next?wait=0", f"Host: {host}")
+        if is_served:
+            assert answer.status == 200
+        else:
+            members = problem(answer, 421, "wrong-host")
+            assert host in members["detail"]
+            assert "localhost" in members["expected"]
+            assert pulled.queue.queued == 1
+            assert pulled.call("GET /livez", f"Host: {host}").status == 200
+        client.socket.close()
+    with Pulled(tokens=TOKENS) as pulled:
+        assert pulled.call("GET /api/v2/status", f"Host: {host}", bearer(ALL)).status == 200
+
+
+def test_who_reaches_a_unix_socket_may_call_it_as_he_likes(tmp_path: Path) -> None:
+    with Pulled() as pulled, socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as worker:
+        listener.bind(str(tmp_path / "api"))
+        listener.listen()
+        listener.setblocking(False)
+        listen(
+            pulled.reactor,
+            listener,
+            Http1Connector(policy(), pulled.api.handler, "http", (str(tmp_path / "api"), None)),
+            exclusive=False,
+        )
+        worker.connect(str(tmp_path / "api"))
+        worker.sendall(message("GET /api/v2/status", "Host: evil.example"))
+        pulled.settle()
+        assert worker.recv(4_096).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 # -- probes
@@ -290,6 +343,20 @@ def test_attaching_needs_its_upgrade(fields: tuple[str, ...]) -> None:
         assert response.header("upgrade") == "PTTH/1.0"
 
 
+def test_attached_connections_are_bounded() -> None:
+    with Pulled({"shop": {}, "blog": {}}, limits=Limits(attached=2)) as pulled:
+        attach = message("GET /api/v2/attach?app=shop", *UPGRADE)
+        first, second = pulled.worker(attach), pulled.worker(attach)
+        for worker in (first, second):
+            assert worker.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        refused = pulled.call("GET /api/v2/attach?app=blog", *UPGRADE)
+        problem(refused, 503, "too-many-attached")
+        assert refused.header("retry-after") == "1"
+        first.socket.close()
+        pulled.settle()
+        assert pulled.worker(attach).read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+
+
 def test_a_worker_of_a_retired_label_does_not_attach() -> None:
     with Pulled() as pulled:
         pulled.call("GET /api/v2/next?label=v7&wait=0")
@@ -322,6 +389,18 @@ def test_a_server_that_stops_sends_its_workers_away() -> None:
         problem(pulled.call("GET /readyz"), 503, "not-ready")
         problem(pulled.call("GET /api/v2/attach", *UPGRADE), 503, "not-ready")
         assert client.available() == b""
+
+
+def test_a_server_that_is_about_to_stop_is_not_ready_and_serves_on() -> None:
+    leaving: list[bool] = []
+    with Pulled(is_leaving=lambda: bool(leaving)) as pulled:
+        worker = pulled.worker(message("GET /api/v2/attach", *UPGRADE))
+        assert worker.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        assert pulled.call("GET /readyz").status == 200
+        leaving.append(True)
+        problem(pulled.call("GET /readyz"), 503, "not-ready")
+        assert pulled.call("GET /livez").status == 200
+        assert pulled.call("GET /api/v2/next?wait=0").status == 204
 
 
 def test_what_fails_here_is_reported_and_answered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -472,6 +472,16 @@ def test_a_lease_that_runs_out_is_lost() -> None:
         assert client.response().status == 200
 
 
+@pytest.mark.parametrize(("deadline_ms", "status"), [(60_000, 502), (2_000, 504)])
+def test_a_lease_that_runs_out_of_what_may_not_run_again(deadline_ms: int, status: int) -> None:
+    with FrontSite(queue={"lease_ms": 2_000, "deadline_ms": deadline_ms}) as site:
+        _, client = lane(site, method("POST"), timed=True)
+        site.advance(2.2)
+        answer = client.response("POST")
+        assert answer.status == status
+        assert (b"within its lease" in answer.body) is (status == 502)
+
+
 def test_a_lane_that_sends_much_hears_when_its_client_has_read() -> None:
     with FrontSite(send_buffer=8_192) as site:
         room = Lane()

@@ -46,7 +46,7 @@ def nothing(response: Response) -> bool:
 
 def test_a_request_goes_to_a_worker_and_its_response_back() -> None:
     with Pulled() as pulled:
-        client = pulled.client(message("POST /a/b?c=d", "X-One: 1", body=b"hello"))
+        client = pulled.client(message("POST /a/b?c=d", "Host: test", "X-One: 1", body=b"hello"))
         worker = pulled.worker(ASK)
         given = asked(worker)
         assert re.fullmatch(r"\{[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}\}", given["identifier"])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from drawbar.pull.problem import CODES, Problem, shortened
+from drawbar.wire.h1 import reason_phrase
 
 
 def test_a_problem_says_what_is_wrong_and_what_would_be_right() -> None:
@@ -23,7 +24,13 @@ def test_a_problem_says_what_is_wrong_and_what_would_be_right() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_can_be_told(code: str) -> None:
-    assert json.loads(Problem(code, "why").body())["status"] == CODES[code]
+    members = json.loads(Problem(code, "why").body())
+    assert (members["status"], members["title"]) == (CODES[code], reason_phrase(CODES[code]))
+    assert members["title"] != "Unknown"
+
+
+def test_the_title_is_that_of_the_status_line() -> None:
+    assert json.loads(Problem("invalid-response", "why").body())["title"] == "Unprocessable Content"
 
 
 def test_text_of_others_is_cut() -> None:

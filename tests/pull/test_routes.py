@@ -9,6 +9,7 @@ from tests.support.fronts import FrontSite
 ROUTES = {
     "main": [Route("example.com"), Route("example.com", "/shop/old")],
     "shop": [Route("EXAMPLE.com.", "/shop/"), Route("*.shops.test")],
+    "deep": [Route("*.one.shops.test", "/deep")],
     "any": [Route(None, "/any")],
 }
 
@@ -24,7 +25,14 @@ ROUTES = {
         ("example.com", "/%73hop", "main"),
         ("example.com", "http://one.shops.test/shop", "shop"),
         ("one.shops.test", "/", "shop"),
-        ("two.one.shops.test", "/any", "any"),
+        ("two.one.shops.test", "/any", "shop"),
+        ("three.two.one.shops.test", "/", "shop"),
+        ("three.two.one.shops.test:80", "/deep", "deep"),
+        ("one.shops.test", "/deep", "shop"),
+        (".shops.test", "/", None),
+        ("a." * 121 + "shops.test", "/", "shop"),
+        ("a." * 122 + "shops.test", "/any", "any"),
+        ("oneshops.test", "/", None),
         ("shops.test", "/", None),
         ("[::1]:80", "/any/1", "any"),
         ("[::1]", "/", None),

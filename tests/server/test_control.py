@@ -8,14 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from drawbar.config.sources import load
 from tests.conftest import Connect
 from tests.server.conftest import Fifo
+from tests.support import frames
 from tests.support.desk import Answer, UnixConnection, ask
 from tests.support.server import PATIENCE_S, ROOT, Server, Servers
 
@@ -26,9 +29,11 @@ GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 class Controlled:
     """A server and its control socket."""
 
-    def __init__(self, servers: Servers, directory: Path, *options: str, target: str = "plain:app") -> None:
+    def __init__(
+        self, servers: Servers, directory: Path, *options: str, target: str = "plain:app", chdir: Path = SITES
+    ) -> None:
         self.path = str(directory / "control.sock")
-        self.server: Server = servers(target, "--control-socket", self.path, *options, chdir=SITES)
+        self.server: Server = servers(target, "--control-socket", self.path, *options, chdir=chdir)
 
     def ask(self, method: str, target: str, body: Any = None) -> Answer:
         return ask(UnixConnection(self.path), method, target, body)
@@ -69,6 +74,7 @@ def test_status_of_workers(server: Servers, tmp_path: Path) -> None:
         ("models:app", ("--concurrency", "greenlets", "--max-concurrency", "5"), 5),
         ("plain:app", ("--concurrency", "fork", "--max-concurrency", "3"), 3),
         ("plain:app", ("--threads", "1"), 1),
+        ("plain:app", ("--threads", "1:4"), 4),
     ],
 )
 def test_places_for_calls(server: Servers, tmp_path: Path, target: str, options: tuple[str, ...], places: int) -> None:
@@ -127,6 +133,26 @@ def test_a_request_in_flight_is_shown_with_its_target(
     assert controlled.status()["workers"][0]["in_flight"] == []
 
 
+def test_what_lasts_by_its_nature_is_not_the_oldest_request(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path, "--interface", "asgi", target="lasting:app")
+    stream, socket, client = (connect(controlled.server) for _ in range(3))
+    stream.send(b"GET /stream HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert stream.read_until(b"begun")
+    socket.send(frames.head())
+    assert socket.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+    found = controlled.metrics()
+    assert (found["drawbar_requests_running"], found["drawbar_oldest_request_seconds"]) == (2, 0)
+    (worker,) = controlled.status()["workers"]
+    assert [running["answered"] for running in worker["in_flight"]] == [True, True]
+    client.send(GET)
+    controlled.server.output.wait_for("^holding")
+    assert controlled.metrics()["drawbar_oldest_request_seconds"] > 0
+    # Younger than the others, but somebody waits for it.
+    assert controlled.status()["workers"][0]["in_flight"][0]["request"] == "GET /"
+    for each in (stream, socket, client):
+        each.close()
+
+
 def test_ctl_changes_the_number_of_workers(server: Servers, tmp_path: Path) -> None:
     controlled = Controlled(server, tmp_path)
     assert controlled.ctl("workers", "+1").returncode == 0
@@ -136,19 +162,54 @@ def test_ctl_changes_the_number_of_workers(server: Servers, tmp_path: Path) -> N
     done = controlled.ctl("workers", "0")
     assert (done.returncode, done.stdout) == (1, "")
     assert "one worker is the least" in done.stderr
+    # Who asked knows it: for others it is no trouble of the server.
+    assert controlled.status()["last_error"] is None
 
 
-def test_a_reload_that_fails_says_so_and_changes_nothing(server: Servers, tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text((SITES / "plain.py").read_text())
-    path = str(tmp_path / "control.sock")
-    running = server("app:app", "--control-socket", path, chdir=tmp_path)
-    (tmp_path / "app.py").write_text("raise RuntimeError('half written')\n")
-    command = [sys.executable, "-m", "drawbar", "ctl", "--control", path, "reload"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+WORKING = (SITES / "plain.py").read_text()
+BROKEN = "raise RuntimeError('half written')\n"
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+def test_a_reload_that_fails_says_why_and_changes_nothing(
+    server: Servers, tmp_path: Path, preload: tuple[str, ...]
+) -> None:
+    (tmp_path / "app.py").write_text(WORKING)
+    controlled = Controlled(server, tmp_path, *preload, target="app:app", chdir=tmp_path)
+    (tmp_path / "app.py").write_text(BROKEN)
+    done = controlled.ctl("reload")
     assert done.returncode == 1
-    assert done.stderr.startswith("drawbar: error: the new workers do not start")
-    assert ask(UnixConnection(path), "GET", "/readyz").status == 200
-    assert ask(http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE_S), "GET", "/").text == "ok"
+    assert done.stderr.startswith("drawbar: error: the new workers do not start, the former ones serve on: ")
+    assert done.stderr.count("RuntimeError: half written") == done.stderr.count("\n") == 1
+    status = controlled.status()
+    assert status["last_error"].startswith("the last reload failed: ")
+    assert "RuntimeError: half written" in status["last_error"]
+    assert status["last_error_s_ago"] >= 0
+    assert controlled.ask("GET", "/readyz").status == 200
+    address = http.client.HTTPConnection("127.0.0.1", controlled.server.port, timeout=PATIENCE_S)
+    assert ask(address, "GET", "/").text == "ok"
+    (tmp_path / "app.py").write_text(WORKING)
+    assert controlled.ctl("reload").returncode == 0
+    assert controlled.status()["last_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "text", "why"),
+    [("app.py", BROKEN, "RuntimeError: half written"), ("drawbar.toml", "[server]\nwrong = 1\n", "wrong")],
+)
+def test_an_upgrade_that_fails_says_why(server: Servers, tmp_path: Path, broken: str, text: str, why: str) -> None:
+    (tmp_path / "app.py").write_text(WORKING)
+    file = tmp_path / "drawbar.toml"
+    file.write_text("")
+    controlled = Controlled(server, tmp_path, "--config", str(file), target="app:app", chdir=tmp_path)
+    (tmp_path / broken).write_text(text)
+    done = controlled.ctl("upgrade")
+    assert done.returncode == 1
+    assert done.stderr.startswith("drawbar: error: the new master does not start, this one serves on: ")
+    assert why in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert why in controlled.status()["last_error"]
+    assert controlled.ask("GET", "/readyz").status == 200
 
 
 def test_kill_and_the_cause_that_is_counted(server: Servers, tmp_path: Path) -> None:
@@ -211,6 +272,27 @@ def test_an_upgrade_keeps_socket_addresses_and_figures(server: Servers, connect:
         os.kill(status["pid"], signal.SIGTERM)
     assert controlled.server.wait() == 0
     assert not os.path.exists(controlled.path)
+
+
+def test_a_reload_tells_what_waits_for_an_upgrade(server: Servers, tmp_path: Path) -> None:
+    file = tmp_path / "drawbar.toml"
+    file.write_text("[server]\nworkers = 1\n")
+    controlled = Controlled(server, tmp_path, "--config", str(file))
+    file.write_text("[server]\nworkers = 2\n[process]\numask = '027'\n")
+    warning = "drawbar: warning: process.umask has changed: an upgrade or a restart will honour it\n"
+    for options in ([], ["--no-wait"]):
+        done = controlled.ctl("reload", *options)
+        assert (done.returncode, done.stderr) == (0, warning)
+    shown = controlled.ctl("config").stdout
+    assert 'umask = ""  # default; waits for an upgrade: "027"' in shown
+    shown = controlled.ctl("config", "--all").stdout
+    # The rest is in force, and all of it a file that could be read again.
+    settings = tomllib.loads(shown)
+    assert settings["server"]["workers"] == 2
+    assert settings["app"]["target"] == "plain:app"
+    written = tmp_path / "written.toml"
+    written.write_text(shown)
+    assert load({}, {}, file=str(written)).config.server.workers == 2
 
 
 @pytest.mark.parametrize("verb", [["logs", "reopen"], ["stacks"], ["restart"], ["config", "--json"]])

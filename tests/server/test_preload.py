@@ -69,6 +69,29 @@ def test_a_reload_loads_the_application_anew(site: Site) -> None:
     assert after["imported_by"] != before["imported_by"]
 
 
+@pytest.mark.parametrize("before", [signal.SIGUSR1, signal.SIGWINCH])
+def test_workers_halted_while_the_application_loads_stay_so(site: Site, before: signal.Signals) -> None:
+    server = site.start("--log-level", "debug")
+    server.process.send_signal(before)
+    server.log.wait_for(signal.Signals(before).name)
+    site.version.unlink()
+    os.mkfifo(site.version)
+    server.process.send_signal(signal.SIGHUP)
+    with site.version.open("w") as version:
+        server.process.send_signal(signal.SIGWINCH)
+        server.log.wait_for_many("SIGWINCH: the workers stop", 1 + (before == signal.SIGWINCH))
+        version.write("two")
+    server.log.wait_for_many("the fork server is ready", 2)
+    # By the time it hears this it has forked whom it wants.
+    server.process.send_signal(signal.SIGUSR1)
+    server.log.wait_for_many("logs reopened", 1 + (before == signal.SIGUSR1))
+    assert len([line for line in server.log.lines if "worker 1 started" in line]) == 1
+    site.version.unlink()
+    site.reload("three")
+    server.log.wait_for_many("worker 1 is ready", 1)
+    assert site.ask()["version"] == "three"
+
+
 def test_a_reload_whose_application_does_not_load_changes_nothing(site: Site) -> None:
     server = site.start("--workers", "2")
     before = site.ask()
@@ -113,7 +136,7 @@ def test_a_reload_without_preload_ends_the_fork_server(server: Servers, connect:
     (tmp_path / "drawbar.toml").write_text(BIND)
     serving.process.send_signal(signal.SIGHUP)
     assert ends(fork_server)
-    serving.log.wait_for("reloaded: 1 workers")
+    serving.log.wait_for("reloaded: 1 worker of")
     after = json.loads(connect(serving).request(GET).body)
     assert after["imported_by"] == after["pid"]
     serving.stop()
@@ -132,7 +155,7 @@ def test_a_fork_server_that_dies_is_replaced(site: Site) -> None:
     before = site.ask()
     worker = os.pidfd_open(before["pid"])
     os.kill(before["imported_by"], signal.SIGKILL)
-    server.log.wait_for(r"the fork server \(pid \d+\) died: killed by SIGKILL")
+    server.log.wait_for(r"the fork server \(pid \d+\) died: killed by SIGKILL; the workers serve on$")
     server.log.wait_for(r"worker 1 is ready")
     assert ends(worker)
     after = site.ask()

@@ -48,7 +48,7 @@ def ask_api(connect_to: Server, path: str, *fields: str, method: str = "GET") ->
     """One request to the front's API: status, and the JSON that came."""
     host, port = connect_to.api.removeprefix("http://").split(":")
     client = RawClient((host, int(port)))
-    lines = [f"{method} {path} HTTP/1.1", "Host: api", "Connection: close", *fields, "", ""]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *fields, "", ""]
     client.send("\r\n".join(lines).encode())
     response = client.response(method)
     client.close()
@@ -108,6 +108,7 @@ def test_a_reload_of_the_front_loses_nothing(front: Start, worker: Start, connec
     assert kept.request(GET).body == b"ok"
     site.process.send_signal(signal.SIGHUP)
     site.log.wait_for("reloaded")
+    site.log.wait_for("front 1 is ready")
     assert connect(site).request(GET).body == b"ok"
 
 
@@ -132,6 +133,7 @@ def test_apps_are_told_apart_by_host_and_prefix(front: Start, worker: Start, con
     seen = json.loads(connect(site).request(b"GET /shop/cart HTTP/1.1\r\nHost: x.test\r\n\r\n").body)
     assert "/shop" in seen
     assert "/cart" in seen
+    assert seen[-1] == str(site.port)
     assert connect(site).request(b"GET / HTTP/1.1\r\nHost: x.test\r\n\r\n").status == 404
 
 
@@ -151,6 +153,19 @@ def test_probes_answer_while_nobody_works(front: Start) -> None:
     site = front()
     assert ask_api(site, "/livez") == (200, b"ok\n")
     assert ask_api(site, "/readyz")[0] == 503
+
+
+def test_readiness_fails_first_when_the_front_stops(front: Start, worker: Start, connect: Connect) -> None:
+    site = front("--drain-delay", "60")
+    worker(site)
+    assert ask_api(site, "/readyz") == (200, b"ok\n")
+    site.process.send_signal(signal.SIGTERM)
+    site.log.wait_for("stopping")
+    status, told = ask_api(site, "/readyz")
+    assert status == 503
+    assert told["detail"] == "this server is stopping"
+    assert ask_api(site, "/livez") == (200, b"ok\n")
+    assert connect(site).request(GET).body == b"ok"
 
 
 @pytest.mark.parametrize(

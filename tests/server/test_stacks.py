@@ -35,6 +35,26 @@ def test_one_worker_writes_its_stacks_and_the_operator_hears_where(server: Serve
     assert len(re.findall("end of the stacks", controlled.server.log.text)) == 2
 
 
+def test_a_worker_without_another_thread_says_so(server: Servers, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path, "--threads", "1")
+    assert controlled.ctl("stacks").returncode == 0
+    controlled.server.log.wait_for("stacks of no thread but the one that writes this$")
+    controlled.server.log.wait_for("end of the stacks")
+
+
+def test_a_worker_of_tasks_that_has_nothing_to_do_says_so(server: Servers, tmp_path: Path) -> None:
+    controlled = Controlled(server, tmp_path, "--interface", "asgi", target="lasting:app")
+    assert controlled.ctl("stacks").returncode == 0
+    log = controlled.server.log
+    log.wait_for("end of the stacks")
+    log.wait_for("control socket: the stacks of 1 worker follow")
+    log.wait_for(r"stacks of (\d+ threads? and )?\d+ tasks?$")
+    for name in ("server", "stop signal"):
+        log.wait_for(f"error: task {name}:$")
+    assert "serve_asgi.py" not in log.text
+    assert "(in the server's own code)" in log.text
+
+
 @pytest.mark.parametrize("name", ["error.log", "off"])
 def test_the_log_is_named_and_one_that_is_off_takes_none(server: Servers, tmp_path: Path, name: str) -> None:
     control = str(tmp_path / "control.sock")

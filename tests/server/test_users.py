@@ -73,6 +73,16 @@ def test_a_worker_that_cannot_work_as_the_user_is_told(server: Servers, home: Pa
     )
 
 
+@as_root
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+def test_a_python_that_the_user_cannot_read_stops_the_start(server: Servers, preload: tuple[str, ...]) -> None:
+    if interpreter_is_for_everybody():
+        pytest.skip("user nobody can read this Python")
+    refused = server("single:app", "--user", "nobody", *preload, chdir=SITES, ready=False)
+    assert refused.wait() == 2
+    assert refused.log.lines[-1].startswith("drawbar: error: --user: user nobody cannot read Python's library in ")
+
+
 def test_an_unknown_user_is_told_at_once(server: Servers) -> None:
     refused = server("single:app", "--user", "no-such-user", chdir=SITES, ready=False)
     assert refused.wait() == 2

@@ -17,7 +17,7 @@ from tests.support.server import Server, Servers
 
 FORWARDED = (
     b"GET /shop/cart HTTP/1.1\r\nHost: inside\r\nX-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n"
-    b"X-Forwarded-Host: shop.example\r\nX-Forwarded-Prefix: /shop\r\n\r\n"
+    b"X-Forwarded-Host: shop.example\r\nX-Forwarded-Port: 8443\r\nX-Forwarded-Prefix: /shop\r\n\r\n"
 )
 
 
@@ -44,9 +44,9 @@ def test_requests_are_served_and_the_front_is_believed(server: Servers, way: str
         for _ in range(3):
             seen = json.loads(asked.request(FORWARDED).body)
             if name == "app":
-                assert seen == ["192.0.2.7", "https", "shop.example", "/shop", "/cart", "443"]
+                assert seen == ["192.0.2.7", "https", "shop.example", "/shop", "/cart", "8443"]
             else:
-                assert seen == ["192.0.2.7", "https", "shop.example", "/shop", "/shop/cart"]
+                assert seen == ["192.0.2.7", "https", "shop.example", "/shop", "/shop/cart", "8443"]
         assert f"for {front.url} as blog v7, 1 worker" in site.log.text
         assert site.log.wait_for("attached to").string.endswith(f"attached to {front.url} as blog v7")
 

@@ -38,6 +38,12 @@ def late(subject: Worker) -> Worker:
     return subject
 
 
+def outlasting(subject: Worker, generation: int) -> Worker:
+    """One in a slot that a reload takes away, which begins this generation."""
+    subject.until_generation = generation
+    return subject
+
+
 ALL, STOP_FIRST = Strategy.ALL, Strategy.STOP_FIRST
 
 DECISIONS: dict[str, tuple[Pool, list[Action], float | None]] = {
@@ -237,6 +243,31 @@ DECISIONS: dict[str, tuple[Pool, list[Action], float | None]] = {
         100.5,
     ),
     "fewer workers: the highest goes": (pool(worker(1, READY), worker(2, READY), slots=1), [Stop(21)], None),
+    "fewer workers by a reload: the highest serves on while its fork server is prepared": (
+        pool(worker(1, READY), outlasting(worker(2, READY), 2), slots=1),
+        [],
+        None,
+    ),
+    "and until the new generation serves": (
+        pool(worker(1, READY), worker(1, STARTING, 2), outlasting(worker(2, READY), 2), slots=1, generation=2),
+        [],
+        None,
+    ),
+    "whatever the strategy": (
+        pool(worker(1, READY), outlasting(worker(2, READY), 2), slots=1, generation=2, strategy=STOP_FIRST),
+        [Stop(11)],
+        None,
+    ),
+    "then it goes": (
+        pool(worker(1, READY, 2), outlasting(worker(2, READY), 2), slots=1, generation=2),
+        [Stop(21)],
+        None,
+    ),
+    "one that has not begun to serve goes at once": (
+        pool(worker(1, READY), outlasting(worker(2, STARTING), 2), slots=1),
+        [Stop(21)],
+        None,
+    ),
     "more workers": (pool(worker(1, READY), slots=2), [Fork(2, 1)], -math.inf),
     "halted: all go and none comes": (
         pool(worker(1, READY), worker(2, STARTING), halted=True),

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from drawbar.supervisor.exits import describe_exit, signal_name
+from drawbar.supervisor.exits import Exit, describe_exit, signal_name
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def test_does_not_guess_at_our_own_kill() -> None:
 )
 def test_says_what_the_kernel_says(out_of_memory: bool | None, words: str) -> None:
     assert describe_exit(signal.SIGKILL, out_of_memory=out_of_memory) == words
+    assert Exit(signal.SIGKILL, out_of_memory).describe() == words
+    assert Exit(signal.SIGKILL, out_of_memory).describe(by_us=True) == "killed by SIGKILL"
     assert describe_exit(signal.SIGSEGV, out_of_memory=out_of_memory) == "killed by SIGSEGV, a crash in native code"
 
 

@@ -11,14 +11,11 @@ import pytest
 
 from drawbar.config import AppConfig, Config, OperatorError
 from drawbar.config.hooks import HooksConfig
+from drawbar.hooks import FinishedRequest, ForkServer, Upgrade, Worker
 from drawbar.supervisor.hooks import (
     COMPLAINT_INTERVAL_S,
     WORKER_HOOKS,
-    FinishedRequest,
-    ForkServer,
     Hooks,
-    Upgrade,
-    Worker,
     call_before_exec,
     load_hook,
 )
@@ -59,6 +56,20 @@ def many(*arguments):
     told.append(arguments)
 
 text = "no function"
+
+class Teller:
+    @staticmethod
+    def note(argument):
+        told.append(argument)
+
+    @classmethod
+    def also(cls, argument):
+        told.append(argument)
+
+    def plain(self, argument):
+        told.append(argument)
+
+teller = Teller()
 """
 
 
@@ -120,6 +131,12 @@ def test_before_fork_is_told_of_the_fork_server(site: Site) -> None:
     assert site.told == [SERVER]
 
 
+@pytest.mark.parametrize("name", ["Teller.note", "Teller.also", "teller.plain"])
+def test_a_hook_may_be_a_method(site: Site, name: str) -> None:
+    site.hooks(after_fork=name).after_fork(WORKER)
+    assert site.told == [WORKER]
+
+
 def test_none_is_needed(site: Site) -> None:
     hooks = site.hooks()
     hooks.after_fork(WORKER)
@@ -141,6 +158,11 @@ def test_only_those_of_its_process_are_loaded(site: Site) -> None:
         ("shop_hooks:nte", "did you mean shop_hooks:note?"),
         ("shop_hooks:text", "text is of type str, not a function"),
         ("shop_hooks:later", "later is async; a hook is a plain function"),
+        ("shop_hooks:Tell.note", "module 'shop_hooks' has no function 'Tell'; did you mean shop_hooks:Teller?"),
+        ("shop_hooks:Teller.not", "'shop_hooks:Teller' has no function 'not'; did you mean shop_hooks:Teller.note?"),
+        ("shop_hooks:Teller.alos", "did you mean shop_hooks:Teller.also?"),
+        ("shop_hooks:text.what", "'shop_hooks:text' has no function 'what'"),
+        ("shop_hooks:Teller.plain", "Teller.plain cannot be called with one argument; a hook takes one"),
         ("shop_hooks:nothing", "nothing cannot be called with one argument; a hook takes one"),
     ],
 )

@@ -158,6 +158,45 @@ def test_workers_that_do_not_start_leave_the_former_ones(tmp_path: Path) -> None
         assert serving.stop() == 0
 
 
+def test_workers_that_do_not_start_cost_none_of_those_that_were_to_go(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    options: dict[str, Any] = {"app": {"target": "good:app"}, "server": {"workers": 2}, "log": {"level": "debug"}}
+    with Serving("by_target", reread=str(file), **options) as serving:
+        former = {serving.event("ready")[1] for _ in range(2)}
+        serving.logged("serving")
+        serving.signal(TTIN)
+        former.add(serving.event("ready")[1])
+        for _ in range(2):
+            serving.logged(r"worker \d is ready")
+        file.write_text(json.dumps({"app": {"target": "bad:app"}, "server": {"workers": 1}}))
+        serving.signal(HUP)
+        assert serving.next_event() == "failing"
+        serving.logged("the former worker serves on")
+        # All is as it was, so that a worker in any of the three slots is replaced.
+        os.kill(max(former), signal.SIGKILL)
+        assert serving.event("ready")[1] not in former
+        serving.logged(r"worker \d is ready")
+        serving.signal(signal.SIGTERM)
+        assert {serving.event("stopping")[1] for _ in range(3)} >= former - {max(former)}
+        assert serving.wait() == 0
+
+
+def test_a_reload_for_fewer_workers_lets_the_others_go_when_it_serves(tmp_path: Path) -> None:
+    file = tmp_path / "options.json"
+    file.write_text(json.dumps({"server": {"workers": 1}}))
+    options: dict[str, Any] = {"server": {"workers": 3}, "log": {"level": "debug"}}
+    with Serving("serve", reread=str(file), **options) as serving:
+        former = {serving.event("ready")[1] for _ in range(3)}
+        serving.logged("serving")
+        for _ in range(2):
+            serving.logged(r"worker \d is ready")
+        serving.signal(HUP)
+        assert serving.next_event() == "ready"
+        assert {serving.event("stopping")[1] for _ in range(3)} == former
+        serving.logged("reloaded: 1 worker of")
+        assert serving.stop() == 0
+
+
 def test_workers_that_do_not_start_take_log_and_pid_file_back(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("right = 1\n")
     first, second, file = tmp_path / "first.pid", tmp_path / "second.pid", tmp_path / "options.json"
@@ -171,7 +210,7 @@ def test_workers_that_do_not_start_take_log_and_pid_file_back(tmp_path: Path) ->
         serving.logged("the former worker serves on")
         # What it has said by now is of the time before.
         serving.signal(PWR)
-        serving.logged("SIGPWR: the stacks of 1 workers follow")
+        serving.logged("SIGPWR: the stacks of 1 worker follow")
         assert int(first.read_text()) == serving.process.pid
         assert not second.exists()
         said = len(serving.log.seen)

@@ -165,3 +165,26 @@ def test_a_fork_refused_by_the_system_is_tried_again_later() -> None:
     subject.on_fork_failed(1, 100.0)
     assert decide(subject, 100.0) == []
     assert next_wake(subject) == pytest.approx(100.1)
+
+
+def test_halted_workers_come_back_with_a_change_that_is_ordered() -> None:
+    subject = pool(booted=True)
+    subject.on_halt()
+    subject.on_change()
+    assert decide(subject, 0.0) == [], "nobody ordered this one"
+    subject.on_recall()
+    assert decide(subject, 0.0) == [], "it has not come yet"
+    subject.on_change()
+    assert decide(subject, 0.0) == [Fork(1, 3), Fork(2, 3)]
+
+
+def test_whoever_halts_after_the_order_is_heard_last() -> None:
+    subject = pool(booted=True)
+    subject.on_recall()
+    subject.on_halt()
+    subject.on_change()
+    assert decide(subject, 0.0) == []
+    subject.on_recall()
+    subject.on_halt()
+    subject.on_change()
+    assert decide(subject, 0.0) == []

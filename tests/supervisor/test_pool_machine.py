@@ -32,6 +32,8 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = 100.0
         self.pids = 0
         self.forks_fail = False
+        self.former: int | None = None
+        """How many workers there are to be again should the reload fail."""
         self.ended: int | None = None
 
     @initialize(
@@ -122,6 +124,7 @@ class PoolMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.pool.ending is None)
     def is_reloaded(self) -> None:
+        self.pool.on_recall()
         self.pool.on_change()
         self._act()
 
@@ -134,6 +137,16 @@ class PoolMachine(RuleBasedStateMachine):
             worker.failure = "it cannot be imported"
             self.pool.on_died(worker, self.now)
         self._act()
+
+    @rule(count=st.integers(1, MOST_SLOTS))
+    @precondition(lambda self: self.pool.ending is None)
+    def is_reloaded_with_another_number(self, count: int) -> None:
+        if self.former is None:
+            self.former = len(self.pool.slots)
+        self.pool.on_resize(count, on_trial=True)
+        # With a fork server it takes its time until the generation begins.
+        self._act()
+        self.is_reloaded()
 
     @rule(count=st.integers(1, MOST_SLOTS), delay=st.sampled_from([0.0, 1.0]))
     @precondition(lambda self: self.pool.ending is None)
@@ -176,6 +189,12 @@ class PoolMachine(RuleBasedStateMachine):
             actions = decide(self.pool, self.now)
             assert decide(self.pool, self.now) == actions
             assert len(set(actions)) == len(actions)
+            if self.pool.held and self.former is not None:
+                self.pool.on_resize(self.former)
+                self.former = None
+                continue
+            if self.pool.is_settled():
+                self.former = None
             if not actions:
                 return
             for action in actions:
@@ -211,6 +230,10 @@ class PoolMachine(RuleBasedStateMachine):
             assert worker is not None
             assert not worker.is_leaving(), "it was told to stop before"
             wanted = any(slot.number == worker.slot for slot in pool.slots)
+            if worker.is_serving() and worker.until_generation and not pool.halted and pool.ending is None:
+                assert not wanted
+                assert pool.generation >= worker.until_generation, "the generation it waits for has not begun"
+                assert not pool.held, "that generation does not start"
             if worker.is_serving() and wanted and not pool.halted and pool.ending is None:
                 relieved = any(pool.is_fit(other) and other.is_serving() for other in pool.of_slot(worker.slot))
                 goes_first = pool.strategy is Strategy.STOP_FIRST and worker.generation != pool.generation

@@ -106,6 +106,16 @@ def test_a_failed_first_start_waits_for_the_change_that_mends_it(tmp_path: Path)
         assert serving.stop() == 0
 
 
+def test_a_watcher_that_is_killed_is_told(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("right = 1\n")
+    with Serving("source", cwd=tmp_path, server={"reload": True}) as serving:
+        serving.logged("watching for changes")
+        os.kill(child_named("drawbar-reload", serving.process.pid), signal.SIGKILL)
+        # The kernel tells that it was not for want of memory, and nothing is guessed.
+        serving.logged("error: the watcher died: killed by SIGKILL; changes are no longer noticed$")
+        assert serving.stop() == 0
+
+
 def test_that_a_terminal_ends_the_watcher_too_is_no_news(tmp_path: Path) -> None:
     with Serving("deaf", cwd=tmp_path, server={"reload": True}, graceful=3600.0) as serving:
         serving.event("ready")

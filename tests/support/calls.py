@@ -69,5 +69,6 @@ class Door:
 def message(start: str, *fields: str, body: bytes | None = None) -> bytes:
     """A request: `message("GET /", "Accept: text/html")`."""
     sized = [] if body is None else [f"Content-Length: {len(body)}"]
-    head = "\r\n".join([f"{start} HTTP/1.1", "Host: test", *fields, *sized, "", ""])
+    host = [] if any(field.startswith("Host:") for field in fields) else ["Host: localhost"]
+    head = "\r\n".join([f"{start} HTTP/1.1", *host, *fields, *sized, "", ""])
     return head.encode("latin-1") + (body or b"")

@@ -43,7 +43,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Desked:
     """A running `desk_master.py`; `path` is its control socket, `metrics` the addresses of its other doors."""
 
-    def __init__(self, env: dict[str, str] | None = None, **options: Any) -> None:
+    def __init__(self, env: dict[str, str] | None = None, cwd: Path | None = None, **options: Any) -> None:
         program = str(Path(__file__).with_name("desk_master.py"))
         self.process = subprocess.Popen(
             [sys.executable, program, json.dumps(options)],
@@ -52,6 +52,7 @@ class Desked:
             stderr=subprocess.PIPE,
             text=True,
             env=env,
+            cwd=cwd,
         )
         assert self.process.stdout is not None
         assert self.process.stderr is not None

@@ -9,11 +9,9 @@ standard output where its doors are, and each command. A reload that is waited f
 
 import json
 import os
-import select
 import signal
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from drawbar.config import Config, ControlConfig, OperatorError, parse_bind
@@ -21,28 +19,18 @@ from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.child import reap
 from drawbar.supervisor.control import process
 from drawbar.supervisor.control.desk import Command, Desk
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.logs import Log
+from drawbar.supervisor.poller import Poller
 
 STACKS = "Thread 1\n  File app.py, line 7 in view\n"
 MANY_STACKS = 20_000
 """Over a megabyte: much more than fits a message."""
 
 
-class Poll:
-    """poll(2) with callbacks, as the master has it."""
-
-    def __init__(self) -> None:
-        self._poll = select.poll()
-        self._callbacks: dict[int, Callable[[], None]] = {}
-
-    def register(self, descriptor: int, callback: Callable[[], None]) -> None:
-        self._callbacks[descriptor] = callback
-        self._poll.register(descriptor, select.POLLIN)
-
-    def unregister(self, descriptor: int) -> None:
-        del self._callbacks[descriptor]
-        self._poll.unregister(descriptor)
+class Poll(Poller):
+    """The master's, and what it waits for."""
 
     @property
     def watched(self) -> set[int]:
@@ -50,11 +38,6 @@ class Poll:
 
     def would_call(self) -> bool:
         return bool(self._poll.poll(0))
-
-    def wait(self) -> None:
-        for descriptor, _ in self._poll.poll():
-            if descriptor in self._callbacks:
-                self._callbacks[descriptor]()
 
 
 class Master:
@@ -86,7 +69,7 @@ class Master:
     def run(self) -> None:
         tell("doors", self.desk.path or "-", *self.desk.addresses())
         while not self._ended:
-            self._poll.wait()
+            self._poll.wait(None, last=self._wake)
             for command in self.desk.commands():
                 tell("command", command.verb, json.dumps(command.arguments, sort_keys=True))
                 self._carry_out(command)
@@ -98,7 +81,7 @@ class Master:
         if signal.SIGTERM in arrived:
             self._ended = True
         for pid, status in reap():
-            assert self.desk.on_died(pid, status)
+            assert self.desk.on_died(pid, Exit(status, out_of_memory=False))
             tell("buried", str(pid))
 
     def _carry_out(self, command: Command) -> None:

@@ -12,6 +12,8 @@ from drawbar.supervisor.control.status import (
 )
 
 MB = 1 << 20
+LASTING = Running("GET /events", 3600.0, answered=True)
+"""A stream: older than all the others, and no concern of anybody."""
 
 
 def totals(factor: int) -> Totals:
@@ -39,7 +41,9 @@ def worker(slot: int, factor: int) -> Worker:
         threads=8,
         connections=10,
         memory=Memory(48 * MB, 22 * MB, 31 * MB),
-        in_flight=[Running("GET /slow", 2.5, True, "10.0.0.1:4000"), Running("GET /", 0.01)] if slot == 2 else [],
+        in_flight=[Running("GET /slow", 2.5, True, "10.0.0.1:4000"), Running("GET /", 0.01), LASTING]
+        if slot == 2
+        else [],
     )
 
 
@@ -62,6 +66,7 @@ def status(factor: int = 1, taken: float = 0.0) -> Status:
         restarts={"crash": 1, "reload": 0},
         totals=totals(factor),
         last_error=None,
+        last_error_s_ago=None,
         config_file="drawbar.toml",
         memory=Memory(18 * MB, 6 * MB, 12 * MB),
         taken=taken,

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from drawbar.cli.serving import DEFAULTS
 from drawbar.config.settings import SETTINGS, Setting, sections
 
 # The target is an argument; an option beside it would be a second way to say the same.
@@ -40,7 +41,7 @@ class SettingOption(click.Option):
         left = "/".join(self.opts + self.secondary_opts)
         if not setting.is_flag:
             left = f"{left} {setting.kind.metavar}"
-        return left, describe(setting)
+        return left, describe(setting, default_of(setting, ctx.command.name))
 
     def given(self, ctx: click.Context) -> Any:
         """What the command line says as the configuration takes it, None when it does not mention the option."""
@@ -50,7 +51,13 @@ class SettingOption(click.Option):
         return ",".join(value) if self.setting.many else value
 
 
-def describe(setting: Setting) -> str:
+def default_of(setting: Setting, command: str | None) -> Any:
+    """What it is when nobody says otherwise to that command."""
+    raw = DEFAULTS.get(f"drawbar {command}", {}).get(setting.key)
+    return setting.default if raw is None else setting.parse(raw)
+
+
+def describe(setting: Setting, default: Any) -> str:
     """One setting in plain text: what it is, what else to know, its default."""
     text = setting.description
     if setting.kind.metavar == "NAME":
@@ -60,8 +67,8 @@ def describe(setting: Setting) -> str:
     if setting.many:
         text += " May be repeated."
     facts = [setting.bounds] if setting.bounds else []
-    if setting.default not in (None, (), ""):
-        facts.append(f"default: {setting.show(setting.default)}")
+    if default not in (None, (), ""):
+        facts.append(f"default: {setting.show(default)}")
     return f"{text.replace('`', '')} [{'; '.join(facts)}]" if facts else text.replace("`", "")
 
 

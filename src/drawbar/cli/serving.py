@@ -96,4 +96,4 @@ def serve(said: Serving) -> int:
 
     debug = Debug()
     run = supervisor.run_front if said.command == FRONT else supervisor.run
-    return exit_code(lambda: run(load_settings(said, debug), reread=lambda: load_settings(said, debug)), debug)
+    return exit_code(lambda: run(lambda: load_settings(said, debug)), debug)

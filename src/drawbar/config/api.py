@@ -9,6 +9,7 @@ from drawbar.config.binds import Bind, BindAddress, TcpBind, UnixBind, is_loopba
 from drawbar.config.kinds import Hint, Path, Size
 from drawbar.config.limits import GIB, KIB, MIB
 from drawbar.config.section import OF_FRONTS, Conflict, Section
+from drawbar.config.server import MODE
 
 
 class ApiConfig(Section, frozen=True, kw_only=True):
@@ -24,6 +25,10 @@ class ApiConfig(Section, frozen=True, kw_only=True):
         ),
         Hint(option="api"),
     ] = ()
+    unix_mode: Annotated[
+        Annotated[int, MODE],
+        Meta(description="Permissions of the API's Unix sockets: whoever may write to one answers for the site."),
+    ] = 0o600
     token_file: Annotated[
         Path | None,
         Meta(description="File of the tokens workers show: on each line one, then its applications or `*`."),
@@ -32,6 +37,11 @@ class ApiConfig(Section, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1_000_000, description="Workers that wait for a request on the polling lanes."),
         Hint(past="503 to the worker"),
+    ] = 10_000
+    attached: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Connections that workers hold on the attach lane, idle or not."),
+        Hint(past="503 to the worker, which tries again"),
     ] = 10_000
     body_bytes: Annotated[
         Size,

@@ -9,7 +9,7 @@ from drawbar.config.section import OF_WORKERS, Section
 
 
 def parse_function(raw: object) -> str:
-    """`module:function`."""
+    """`module:function`, or `module:object.method`."""
     text = parse_text(raw).strip()
     module, _, function = text.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), *function.split("."))):
@@ -17,7 +17,7 @@ def parse_function(raw: object) -> str:
     return text
 
 
-FUNCTION = Kind("MODULE:FUNCTION", "`module:function`", parse_function)
+FUNCTION = Kind("MODULE:FUNCTION", "`module:function` or `module:object.method`", parse_function)
 Function = Annotated[str, FUNCTION]
 
 

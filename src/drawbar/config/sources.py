@@ -56,12 +56,16 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Effective(msgspec.Struct, frozen=True):
-    """A setting's value in force and where it came from; `place` is "" for a default."""
+    """A setting's value in force and where it came from; `place` is "" for a default.
+
+    `waits`: the text of another value that is wanted, and has to wait for the next process.
+    """
 
     setting: Setting
     value: Any
     origin: Origin
     place: str
+    waits: str | None = None
 
     def __str__(self) -> str:
         source = f"from {self.place}" if self.place else "default"

@@ -21,10 +21,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset, strlen
-from libc.time cimport strftime, time_t, tm
 from posix.time cimport CLOCK_MONOTONIC, CLOCK_REALTIME, clock_gettime, timespec
 from posix.unistd cimport close, getpid, read, write
 from drawbar.exchange.exchange cimport Exchange, Job
+from drawbar.exchange.log_stamp cimport LOG_STAMP_BYTES, put_log_stamp
 from drawbar.net.reactor cimport Reactor
 from drawbar.net.scoreboard cimport (
     ENTRIES, ENTRY_HELD, ENTRY_RUNNING, ENTRY_TIMED_OUT, Entry, atomic_load, entry_time_out, monotonic_ns)
@@ -53,6 +53,7 @@ cdef extern from "<signal.h>" nogil:
     enum:
         SIG_SETMASK
     int sigfillset(sigset_t* signals)
+    int sigdelset(sigset_t* signals, int number)
     int pthread_sigmask(int how, const sigset_t* signals, sigset_t* before)
     int pthread_kill(pthread_t thread, int number)
 
@@ -75,9 +76,6 @@ cdef extern from "<sys/socket.h>" nogil:
         MSG_DONTWAIT
     int shutdown(int fd, int how)
     ssize_t send(int fd, const void* data, size_t size, int flags)
-
-cdef extern from "<time.h>" nogil:
-    tm* localtime_r(const time_t* seconds, tm* into)
 
 cdef enum:
     STACK_BYTES = 262_144       # of the thread
@@ -154,17 +152,12 @@ cdef bint _call_off(Watch* watch, uint32_t index, uint64_t word, uint64_t now) n
 cdef void _write_line(Watch* watch, Claim* claim) noexcept nogil:
     """The claim's line, as the log writes its own (supervisor/logs.py)."""
     cdef char line[LINE_BYTES]
-    cdef char stamp[40]
-    cdef char zone[16]
+    cdef char stamp[LOG_STAMP_BYTES]
     cdef timespec now
-    cdef tm at
     cdef int size
     clock_gettime(CLOCK_REALTIME, &now)
-    localtime_r(&now.tv_sec, &at)
-    strftime(stamp, sizeof(stamp), b"%Y-%m-%d %H:%M:%S", &at)
-    strftime(zone, sizeof(zone), b"%z", &at)
-    size = snprintf(line, LINE_BYTES, b"%s.%03d %s [%d] error: request %.*s%s\n",
-                    <const char*>stamp, <int>(now.tv_nsec // 1_000_000), <const char*>zone, <int>getpid(),
+    put_log_stamp(stamp, &now)
+    size = snprintf(line, LINE_BYTES, b"%s error: request %.*s%s\n", <const char*>stamp,
                     <int>claim.text_size, <const char*>claim.text, <const char*>watch.ending)
     if size > 0:
         write(watch.log_fd, line, min(size, <int>LINE_BYTES - 1))
@@ -322,8 +315,11 @@ cdef class Sentinel:
         cdef int failed
         pthread_mutex_init(&watch.mutex, NULL)
         sem_init(&watch.end, 0, 0)
-        # Signals are for the interpreter's threads, and interrupt its main one.
+        # Signals are for the interpreter's threads, and interrupt its main one. Whoever asks each thread for its stack
+        # need not wait for this one, which has none.
         sigfillset(&all_signals)
+        if watch.dump_signal:
+            sigdelset(&all_signals, watch.dump_signal)
         pthread_attr_init(&attributes)
         pthread_attr_setstacksize(&attributes, STACK_BYTES)
         pthread_sigmask(SIG_SETMASK, &all_signals, &before)

@@ -142,6 +142,8 @@ cdef class ThreadsExecutor(Executor):
         if not 1 <= minimum <= maximum:
             raise ValueError(f"threads must be 1 <= minimum <= maximum, not {minimum}:{maximum}")
         self.reactor = reactor
+        # Of so many some are busy: how many have been started by now tells nobody whether that is much.
+        reactor.page.threads = maximum
         self.minimum = minimum
         self.maximum = maximum
         self.slots.maximum = maximum
@@ -302,7 +304,6 @@ cdef class ThreadsExecutor(Executor):
     cdef int _count(self, int change) except -1:
         """One thread more, or less."""
         self.threads += change
-        self.reactor.page.threads = self.threads
         return 0
 
     # -- roles

@@ -144,6 +144,7 @@ cdef class AsgiHandler(Handler):
         cdef str path = self._path(exchange)
         cdef str prefix = self.root_path
         cdef object address, scheme
+        cdef tuple server = exchange.server()
         cdef bytes host = None
         cdef dict scope
         if head.target_form == TARGET_ABSOLUTE:
@@ -157,6 +158,8 @@ cdef class AsgiHandler(Handler):
                 prefix = client.prefix
             if client.host is not None:
                 host = client.host.encode("latin-1")
+            if client.port is not None:
+                server = (server[0] if server[1] is not None else "localhost", client.port)
         else:
             address = exchange.peer()
             scheme = exchange.scheme()
@@ -169,7 +172,7 @@ cdef class AsgiHandler(Handler):
             "type": "http",
             "asgi": self.asgi,
             "http_version": "1.1" if head.minor else "1.0",
-            "server": exchange.server(),
+            "server": server,
             "client": address,
             "scheme": scheme,
             "method": (METHOD_NAMES[head.method_id]

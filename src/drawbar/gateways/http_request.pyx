@@ -171,14 +171,14 @@ cdef int _put_origin(Buffer* into, Exchange exchange, bytes prefix, bint forward
     cdef str address
     cdef str scheme
     cdef str host = None
+    cdef object port = None
     cdef object client
     if forwarded:
         client = exchange.client()
         address = client.address[0] if client.address is not None else None
         scheme = client.scheme
         host = client.host
-        if client.port is not None:
-            _put_text(into, b"X-Forwarded-Port", str(client.port))
+        port = client.port
         if client.prefix is not None:
             prefix = client.prefix.encode("latin-1", "replace") + (prefix or b"")
     else:
@@ -194,6 +194,11 @@ cdef int _put_origin(Buffer* into, Exchange exchange, bytes prefix, bint forward
     elif head.host >= 0:
         put_field(into, b"X-Forwarded-Host", 16, exchange.base + head.fields[head.host].value,
                   head.fields[head.host].value_size)
+    # Of a client that a proxy had by https it is the proxy's port that was asked for, and not ours.
+    if port is None and scheme == exchange.scheme():
+        port = exchange.server()[1]
+    if port is not None:
+        _put_text(into, b"X-Forwarded-Port", str(port))
     if prefix is not None:
         put_field(into, b"X-Forwarded-Prefix", 18, prefix, len(prefix))
     return 0

@@ -73,7 +73,7 @@ class Lifespan:
         if self._mode == "off":
             return
         self._phase = Phase.STARTING
-        self._task = asyncio.create_task(self._call())
+        self._task = asyncio.create_task(self._call(), name="lifespan")
         try:
             await self._started.wait()
         except asyncio.CancelledError:

@@ -203,12 +203,27 @@ def find_attribute(module: ModuleType, path: str, target: str) -> Any:
     found: Any = module
     owner = f"module {module.__name__!r}"
     for name in path.split("."):
-        if not hasattr(found, name):
+        if not has_attribute(found, name, target):
             right = advice(module, name, target) if found is module else ""
             raise OperatorError(f"{owner} has no attribute {name!r}", where=target, right=right)
         found = getattr(found, name)
         owner = repr(name)
     return found
+
+
+def has_attribute(value: Any, name: str, target: str) -> bool:
+    """Whether it has, also of a value that raises what it likes when it is asked."""
+    try:
+        return hasattr(value, name)
+    except Exception as error:
+        raise closed(error, target) from error
+
+
+def closed(error: Exception, target: str) -> OperatorError:
+    """The error for an object that cannot be looked at: a stand-in for one of the present request, as Flask's are."""
+    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    what = f"{type(error).__name__}: {said.rstrip('.')}" if said else type(error).__name__
+    return OperatorError(f"it cannot be looked at ({what})", where=target, right="name the application itself")
 
 
 def advice(module: ModuleType, name: str, target: str) -> str:
@@ -260,6 +275,15 @@ def call_factory(factory: Any, target: str) -> Any:
 
 def decide(app: Any, interface: Literal["auto", "wsgi", "asgi"], target: str) -> Interface:
     """The interface to call `app` by: the chosen one if it is possible, else the one it speaks."""
+    try:
+        return _decide(app, interface, target)
+    except OperatorError:
+        raise
+    except Exception as error:
+        raise closed(error, target) from error
+
+
+def _decide(app: Any, interface: Literal["auto", "wsgi", "asgi"], target: str) -> Interface:
     if not callable(app):
         raise OperatorError(
             f"it is {describe(app)}, which cannot be called", where=target, right="name the application"

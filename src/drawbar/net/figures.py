@@ -10,6 +10,10 @@ BOUNDS_S = (
 """Upper bounds of the histograms' buckets in seconds, each included. One more bucket holds what took longer."""
 
 
+ANSWERING = "answering"
+"""State of a request in flight whose answer's head is out, or going out."""
+
+
 class Histogram(NamedTuple):
     """How often something took how long."""
 

@@ -92,6 +92,8 @@ cdef class Reactor:
     cdef object on_empty                # called when draining and the last connection has closed
     cdef object on_wake                 # called when wake() was, on the leading thread
     cdef object on_defer                # nested: asks the loop for a turn
+    cdef bint resting                   # nested: nobody looks at deadlines, as there are none
+    cdef object on_stir                 # called when that has come to an end
     cdef object waiter                  # waits for a descriptor in place of poll(2), or None
     cdef HostNames host_names
     cdef object sentinel                # drawbar.exchange.sentinel.Sentinel, when requests may time out
@@ -107,6 +109,8 @@ cdef class Reactor:
     cdef void remove(self, Source source) noexcept
     cdef Turn turn(self, int timeout_ms) except *
     cdef int timeout_ms(self) noexcept
+    cdef bint _is_idle(self) noexcept
+    cdef int _stir(self) except -1
     cdef void defer(self, Source source) noexcept
     cdef void wake(self) noexcept nogil
     cdef void connection_opened(self) noexcept

@@ -372,6 +372,7 @@ cdef class Reactor:
         except OSError as error:
             self.retry_ms = self.now_ms + ACCEPT_RETRY_MS
             self.report(error)
+            self._stir()
         return 0
 
     # -- turns
@@ -441,7 +442,22 @@ cdef class Reactor:
             self.retry_ms = 0
             if self.connections < self.connection_limit:
                 self.set_full(False)
+        if self.resting:
+            self._stir()
         return TURN_KEPT
+
+    cdef bint _is_idle(self) noexcept:
+        """Nothing is to be looked at but events. The wheel is not asked: a connection may be given a deadline outside
+        a turn, and that of one that has closed stays there until its time."""
+        return not (self.connections or self.retry_ms or self.deferred or self.batch_next < self.batch_size
+                    or self.leaving and self.room == ROOM_QUEUED and self.accepting)
+
+    cdef int _stir(self) except -1:
+        """Ends the rest when there is something to look at."""
+        if self.resting and not self._is_idle():
+            self.resting = False
+            self.on_stir()
+        return 0
 
     cdef int _failed(self, Source source, object error) except -1:
         self.report(error)
@@ -514,6 +530,15 @@ cdef class Reactor:
         """Inside an asyncio loop: `callback()` must have the loop call run_deferred() soon."""
         self.nested = True
         self.on_defer = callback
+
+    def set_on_stir(self, callback):
+        """Inside a loop: `callback()` when there are connections or deadlines again, after a rest()."""
+        self.on_stir = callback
+
+    def rest(self):
+        """Inside a loop: whether nothing is to be looked at, so that no turn need be taken without an event."""
+        self.resting = self._is_idle()
+        return self.resting
 
     def set_waiter(self, object callback):
         """Where application calls share one thread: `callback(fd, writing, timeout_ms) -> bool` waits for them.

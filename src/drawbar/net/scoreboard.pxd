@@ -114,7 +114,7 @@ cdef struct CellPage:           # what one worker writes
     uint32_t connections        # open now
     uint32_t in_flight          # with their application, or waiting for it: all, listed or not
     uint32_t busy               # of those, called
-    uint32_t threads            # or, without them, calls there may be at once; 0: any number
+    uint32_t threads            # calls there may be at once; 0: any number
     uint32_t free_entry         # index + 1
     uint32_t fresh_entry        # entries from here on were never used
     uint64_t serials            # of entries

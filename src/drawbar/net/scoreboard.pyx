@@ -236,7 +236,7 @@ cdef class Cell:
 
     @property
     def threads(self):
-        """Threads that call the application, the leader included; else how many calls there may be, 0 for no limit."""
+        """Calls of the application there may be at once, on threads or otherwise; 0: any number."""
         return self.page.threads
 
     @property

@@ -2,7 +2,7 @@
 
 Law: a request is judged by its head, and nothing of its body is read before it may be served. Probes need no token and
 tell nothing but yes or no; all else needs one as soon as there are tokens. Without tokens only programs on this machine
-can reach the API, and a browser among them is refused: the pages it shows come from anywhere.
+can reach the API, and a browser among them is refused: the pages it shows come from anywhere, under any name.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec.json import encode
 
+from drawbar.config.binds import is_loopback
 from drawbar.exchange.exchange import Handler
 from drawbar.exchange.policy import Policy
 from drawbar.net.reactor import Reactor
@@ -31,6 +32,7 @@ from drawbar.pull.tokens import EVERYTHING, NOTHING, Grant, Tokens
 Route = Callable[[Call, Grant], object]
 Routes = Mapping[str, Route]
 
+PORT: Final = re.compile(r":[0-9]*$")
 REQUEST_PATH: Final = re.compile(r"/api/v2/requests/([^/]{1,80})/(response|renew|release)")
 JSON: Final = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
 TEXT: Final = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Cache-Control", b"no-store")]
@@ -53,8 +55,9 @@ class Api:
     """Serves an API listener.
 
     tokens: None: whoever can connect may do everything. on_demand: apps whose workers are started when a request comes.
-    on_bad: told the app, and what is wrong with a response that its worker was not told about (lane v1). on_error:
-    called with what went wrong here. `tokens` can be replaced at any time.
+    is_leaving: whether this server is about to stop, before it begins to. on_bad: told the app, and what is wrong with
+    a response that its worker was not told about (lane v1). on_error: called with what went wrong here. `tokens` can be
+    replaced at any time.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Api:
         tokens: Tokens | None = None,
         limits: Limits = Limits(),  # noqa: B008  # a tuple
         on_demand: Collection[str] = (),
+        is_leaving: Callable[[], bool] = lambda: False,
         on_bad: Callable[[str, str], object] = lambda app, why: None,
         on_error: Callable[[BaseException], object] = lambda error: None,
     ) -> None:
@@ -72,6 +76,7 @@ class Api:
         self._front = front
         self._reactor = reactor
         self._limits = limits
+        self._is_leaving = is_leaving
         self._desk = Desk(front, reactor, limits, on_error)
         self._v1 = LaneV1(self._desk, on_bad)
         self._v2 = LaneV2(self._desk)
@@ -126,6 +131,14 @@ class Api:
         if call.header(b"origin") is not None or call.header(b"sec-fetch-site") not in (None, "none"):
             raise Problem(
                 "browser", "this request comes from a page in a browser", "a program, or an API that asks for a token"
+            )
+        # A page whose own name leads to this machine sends neither with a GET, but its name (DNS rebinding).
+        host = call.header(b"host")
+        if call.remote is not None and host and not _is_here(host):
+            raise Problem(
+                "wrong-host",
+                f"without tokens this API is for programs of its own machine, and {shortened(host)} is no name of that",
+                "localhost or a loopback address as the host, or an API that asks for a token",
             )
         return EVERYTHING
 
@@ -213,6 +226,13 @@ class Api:
             raise Problem("retired", f"the label {shortened(label)} is retired: it gets no more requests")
         if self._desk.is_draining:
             raise Problem("not-ready", "this server is stopping", "another connection, in a moment")
+        if len(self._front.attached) >= self._limits.attached:
+            raise Problem(
+                "too-many-attached",
+                f"{len(self._front.attached)} connections are attached here already",
+                "fewer slots, or a higher limit in the server's settings",
+                fields=((b"Retry-After", b"1"),),
+            )
         call.hand_over(lambda exchange: attach(self._front, app, label, exchange, worker))
 
     # -- what is told
@@ -224,7 +244,7 @@ class Api:
         name = read_query(call.query, ("app",), "app=NAME, or nothing for all of them").get("app")
         if name is not None and name not in self._front.queues:
             raise Problem("unknown-app", f"there is no app {shortened(name)}")
-        if self._desk.is_draining:
+        if self._desk.is_draining or self._is_leaving():
             raise Problem("not-ready", "this server is stopping")
         reasons = self._status.why_not_ready(self._front.queues if name is None else [name])
         if reasons:
@@ -242,6 +262,11 @@ class Api:
 
     def _tell_document(self, call: Call, grant: Grant) -> None:
         call.respond(200, JSON, self._document)
+
+
+def _is_here(host: str) -> bool:
+    """A Host field says this machine in a way that no other can be called by."""
+    return is_loopback(PORT.sub("", host).lower().removeprefix("[").removesuffix("]"))
 
 
 def _reading(route: Route) -> Routes:

@@ -44,6 +44,8 @@ class Limits(NamedTuple):
     """The longest that it can say; past it 400."""
     polls: int = 10_000
     """Questions waiting at once; past it 503."""
+    attached: int = 10_000
+    """Connections on the attach lane; past it 503."""
     output_bytes: int = 262_144
     """Of a streamed response that wait for their client; past it its worker is not read from."""
 

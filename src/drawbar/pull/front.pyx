@@ -193,7 +193,8 @@ cdef class Front(Handler):
 
     cdef int end_due(self, Delivery delivery, Entry entry) except -1:
         if entry.due == Due.LEASE_LOST:
-            return delivery.lost(504, "the worker that had the request did not answer in time")
+            # Not past its deadline: that would be due first.
+            return delivery.lost(502, "the worker that had the request did not answer within its lease")
         if entry.due == Due.QUEUED_TOO_LONG:
             return delivery.answer(503, "no worker had room for the request in time", self.retry_after_s)
         return delivery.answer(504, "the request was not answered in time", 0)

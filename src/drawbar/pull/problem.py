@@ -5,10 +5,11 @@ programs, and stays when a wording changes. Nothing of another app, another work
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 
 from msgspec.json import encode
+
+from drawbar.wire.h1 import reason_phrase
 
 CONTENT_TYPE: Final = (b"Content-Type", b"application/problem+json")
 CODES: Final = {
@@ -26,10 +27,12 @@ CODES: Final = {
     "client-gone": 410,
     "too-large": 413,
     "media-type": 415,
+    "wrong-host": 421,
     "invalid-response": 422,
     "upgrade-required": 426,
     "failed": 500,
     "too-many-polls": 503,
+    "too-many-attached": 503,
     "not-ready": 503,
     "broken-body": 400,
 }
@@ -61,7 +64,8 @@ class Problem(Exception):
         """The object that tells it."""
         members: dict[str, Any] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            # As the status line says it: Python's names are those of its year.
+            "title": reason_phrase(self.status),
             "status": self.status,
             "code": self.code,
             "detail": self.detail,

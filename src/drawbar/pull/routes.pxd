@@ -14,6 +14,7 @@ cdef class Route:
 
 cdef class RouteTable:
     cdef dict hosts             # lower-case host to its routes, longest prefix first; None: any host
+    cdef bint has_suffixes      # some of them begin with "*."
     cdef Route only             # the one route that leads everywhere
     cdef Route find(self, Exchange exchange)
     cdef Route _among(self, object host, const char* path, size_t size)

@@ -1,9 +1,10 @@
 # cython: language_level=3
 """Which app a request is for.
 
-Law: a pure decision over the request's host and path. The most exact host wins, and among its routes the longest
-prefix; a prefix ends where a segment of the path ends. The path is taken as it was sent: what decodes to a prefix is
-none, so no two spellings of a path mean two apps to two readers.
+Law: a pure decision over the request's host and path. The most exact host wins: the name itself, then the longest
+suffix of it that a route has, then no host at all. Among the routes of that host the longest prefix does; a prefix ends
+where a segment of the path ends. The path is taken as it was sent: what decodes to a prefix is none, so no two
+spellings of a path mean two apps to two readers.
 """
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp
@@ -11,10 +12,14 @@ from drawbar.exchange.exchange cimport Exchange
 from drawbar.wire.head cimport Head, TARGET_ABSOLUTE
 
 
+cdef enum:
+    NAME_SIZE = 253             # of the longest host name (RFC 1035 section 2.3.4, less what only the wire has)
+
+
 cdef class Route:
     """Where an app is found.
 
-    host: None: any; "*.example.com": any one label in its place. prefix: of the path, "/" for all. priority: of its
+    host: None: any; "*.example.com": every name below that. prefix: of the path, "/" for all. priority: of its
     requests in the app's queue, 0 (first) to 3. repeatable: its requests may run again whatever their method is.
     """
 
@@ -76,6 +81,7 @@ cdef class RouteTable:
         route.app = app
         routes.append(route)
         routes.sort(key=_length, reverse=True)
+        self.has_suffixes = self.has_suffixes or key is not None and key.startswith(b"*.")
         self.only = route if self.only is None and len(self.hosts) == 1 and key is None and len(routes) == 1 and (
             not route.start) else None
 
@@ -91,10 +97,11 @@ cdef class RouteTable:
         if len(self.hosts) > 1 or None not in self.hosts:
             host = _host_of(exchange)
             found = self._among(host, path, head.path_size)
-            if found is None:
-                dot = host.find(b".")
-                if dot > 0:
-                    found = self._among(b"*" + host[dot:], path, head.path_size)
+            # A host of thousands of dots is no name, and would cost as many copies of it.
+            dot = host.find(b".", 1) if self.has_suffixes and len(host) <= NAME_SIZE else -1
+            while found is None and dot > 0:
+                found = self._among(b"*" + host[dot:], path, head.path_size)
+                dot = host.find(b".", dot + 1)
         if found is None:
             found = self._among(None, path, head.path_size)
         return found

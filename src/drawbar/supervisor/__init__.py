@@ -14,42 +14,55 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
     from drawbar.supervisor.trade import Trade
+    from drawbar.supervisor.upgrade import Inheritance
 
 
-def run(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
-    """Serves an application until told to stop; returns the exit code.
+def run(read: "Callable[[], Loaded]") -> int:
+    """Serves until told to stop; returns the exit code. `read` gives the configuration as it is written by then.
 
-    `reread` gives the configuration as it is written by then. Raises OperatorError when a bind cannot be had, a log or
-    the spill directory not be written, or the application not be started.
+    Raises OperatorError when the configuration is wrong, a bind cannot be had, a log or the spill directory not be
+    written, or the application not be started. A master that this one was to follow hears why, too.
     """
     # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
     # importing touches none of theirs. The master runs none of it.
     from drawbar.supervisor.trade import Trade
     from drawbar.supervisor.worker.life import run_worker
 
-    return _supervise(Trade(run_worker), loaded, reread)
+    return _follow(Trade(run_worker), read)
 
 
-def run_front(loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
+def run_front(read: "Callable[[], Loaded]") -> int:
     """The same for a front, which has queues and no application."""
     from drawbar.supervisor.front.life import FRONT, require_one
 
-    return _supervise(FRONT, require_one(loaded), lambda: require_one(reread()))
+    return _follow(FRONT, lambda: require_one(read()))
 
 
-def _supervise(trade: "Trade", loaded: "Loaded", reread: "Callable[[], Loaded]") -> int:
+def _follow(trade: "Trade", read: "Callable[[], Loaded]") -> int:
+    from drawbar.config import OperatorError
+    from drawbar.supervisor.upgrade import Inheritance
+
+    inherited = Inheritance.take(os.environ)
+    try:
+        return _supervise(trade, read, inherited)
+    except OperatorError as error:
+        if inherited is not None:
+            inherited.tell_failed(str(error))
+        raise
+
+
+def _supervise(trade: "Trade", read: "Callable[[], Loaded]", inherited: "Inheritance | None") -> int:
     from drawbar.config import OperatorError
     from drawbar.supervisor.host.daemon import Teller, daemonize
     from drawbar.supervisor.host.places import settle_places
     from drawbar.supervisor.master import Master
     from drawbar.supervisor.reloading import require_file
-    from drawbar.supervisor.upgrade import Inheritance
 
+    loaded = read()
     process = loaded.config.process
     if process.umask is not None:
         # Before any file or socket is made.
         os.umask(process.umask)
-    inherited = Inheritance.take(os.environ)
     if inherited is not None:
         require_file(inherited.file, loaded.file)
     config = settle_places(loaded.config)
@@ -64,7 +77,7 @@ def _supervise(trade: "Trade", loaded: "Loaded", reread: "Callable[[], Loaded]")
             config,
             trade=trade,
             loaded=loaded,
-            reread=reread,
+            reread=read,
             inherited=inherited,
             teller=teller,
         ).run()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from drawbar import __version__
 from drawbar.config import Config
+from drawbar.supervisor.words import plural
 from drawbar.supervisor.worker.concurrency import describe
 
 
@@ -15,13 +16,13 @@ def serving_line(config: Config, interface: str, addresses: Sequence[str], worke
     """
     kind = interface or (config.app.interface if config.app.interface != "auto" else "")
     served = f"{config.app.target or 'nothing'}{f' ({kind})' if kind else ''}"
-    number = "1 worker" if workers == 1 else f"{workers} workers"
     model = describe(config.app, kind)
     where = f"on {', '.join(addresses)}"
     if config.work.front:
         label = f" {config.work.label}" if config.work.label else ""
         where = f"for {', '.join(map(str, config.work.front))} as {config.work.app}{label}"
-    return f"drawbar {__version__} serving {served} {where}, {number}, {model} (pid {os.getpid()})"
+    how = f"{plural(workers, 'worker')}, {model}"
+    return f"drawbar {__version__} serving {served} {where}, {how} (pid {os.getpid()})"
 
 
 def stopping_line(stopped_by: str, graceful_s: float, delay_s: float = 0.0) -> str:

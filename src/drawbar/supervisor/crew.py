@@ -13,9 +13,8 @@ from drawbar.config import Config, OperatorError
 from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
-from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.host.memory import read_rss
-from drawbar.supervisor.host.oom import OomCount
 from drawbar.supervisor.host.privileges import settle_as
 from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
@@ -76,7 +75,8 @@ class Crew:
         self._clock = clock
         self._cells: dict[int, int] = {}
         """Pid -> its cell on the scoreboard."""
-        self._out_of_memory = OomCount()
+        self.last_failure = ""
+        """Why a worker of the newest generation did not start."""
         self._promotable: dict[int, Spawned] = {}
         """Pid -> a worker that has a socket for orders."""
 
@@ -140,7 +140,7 @@ class Crew:
 
     def name(self, worker: Worker) -> str:
         """As the log calls it."""
-        return f"worker {worker.slot} (pid {worker.pid})"
+        return f"{self._trade.called(worker.slot)} (pid {worker.pid})"
 
     def cell(self, worker: Worker) -> Cell | None:
         """Its place on the scoreboard."""
@@ -155,6 +155,13 @@ class Crew:
         """Has every worker, or the one, write what its threads and tasks are doing."""
         for asked in self.pool.workers if worker is None else [worker]:
             self.signal(asked, STACKS_SIGNAL)
+
+    def announce_end(self) -> None:
+        """The server is told to stop: whoever is asked whether it is ready says no from now on, and serves on."""
+        for worker in self.pool.workers:
+            cell = self.cell(worker)
+            if cell is not None:
+                cell.phase = "draining"
 
     def pause(self, *, paused: bool) -> None:
         """Has the workers stop or begin to accept."""
@@ -174,14 +181,14 @@ class Crew:
                 self.scoreboard.retire(index)
             self.pool.on_fork_failed(action.slot, self._clock())
             why = error.strerror if isinstance(error, OSError) else str(error)
-            self.log.error(f"cannot start worker {action.slot}: {why}")
+            self.log.error(f"cannot start {self._trade.called(action.slot)}: {why}")
             return
         self._cells[child.pid] = index
         if child.orders is not None:
             self._promotable[child.pid] = child
         self.pool.on_forked(action.slot, action.generation, child.pid, self._clock())
         self.reports.listen(child)
-        self.log.debug(f"worker {action.slot} started (pid {child.pid})")
+        self.log.debug(f"{self._trade.called(action.slot)} started (pid {child.pid})")
 
     def _spawn(self, action: Fork, index: int) -> Spawned:
         config, cell = self.config, self.scoreboard.cell(index)
@@ -236,7 +243,7 @@ class Crew:
         self.scoreboard.count_restart(Cause.REFORK.value)
         self.pool.on_promoted(worker)
 
-    def on_death(self, worker: Worker, status: int) -> None:
+    def on_death(self, worker: Worker, end: Exit) -> None:
         """Buries a worker."""
         replaced = self.pool.is_obsolete(worker)
         death = self.pool.on_died(worker, self._clock())
@@ -248,7 +255,7 @@ class Crew:
             spawned.orders.close()
         if self.pool.ending is None and (replaced or not death.expected):
             self.scoreboard.count_restart(self._cause(worker, death).value)
-        self._tell_death(worker, death, status)
+        self._tell_death(worker, death, end.describe(by_us=death.expected))
 
     def look(self) -> None:
         """Sees whether the workers are well."""
@@ -285,10 +292,7 @@ class Crew:
             return Cause.RELOAD
         return Cause.BOOT if death.phase is Phase.STARTING else Cause.CRASH
 
-    def _tell_death(self, worker: Worker, death: Death, status: int) -> None:
-        # Asked at each death, so that it tells about this one.
-        out_of_memory = self._out_of_memory.has_risen()
-        end = describe_exit(status, by_us=death.expected, out_of_memory=out_of_memory)
+    def _tell_death(self, worker: Worker, death: Death, end: str) -> None:
         if death.expected:
             self.log.debug(f"{self.name(worker)} {end}")
             return
@@ -296,6 +300,8 @@ class Crew:
         if ending is not None and ending.operator:
             return  # The reason is the last line of all; it is not told twice.
         what = "could not start" if death.phase is Phase.STARTING else "died"
+        if death.phase is Phase.STARTING and worker.generation == self.pool.generation:
+            self.last_failure = worker.failure or end
         self.log.error(f"{self.name(worker)} {what}: {worker.failure or end}{self._outlook(death)}")
 
     def _outlook(self, death: Death) -> str:

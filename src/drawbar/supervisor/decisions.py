@@ -77,7 +77,7 @@ def next_wake(pool: Pool) -> float | None:
             times.append(pool.ending.at)
         return min((time for time in times if time > float("-inf")), default=None)
     for worker in pool.workers:
-        if worker.until > float("-inf") and not worker.is_leaving():
+        if worker.until > float("-inf") and not worker.is_leaving() and _is_outlasted(pool, worker):
             times.append(worker.until)
         if timing.boot_s and worker.is_expected():
             times.append(worker.started_at + timing.boot_s)
@@ -110,10 +110,22 @@ def _stops(pool: Pool, now: float) -> list[Action]:
     for worker in pool.workers:
         if worker.is_leaving():
             continue
-        superfluous = pool.halted or (worker.slot not in numbers and now >= worker.until)
-        if superfluous or (pool.is_obsolete(worker) and _may_go(pool, worker, stops)):
+        if worker.slot in numbers:
+            goes = pool.is_obsolete(worker) and _may_go(pool, worker, stops)
+        else:
+            goes = not worker.is_serving() or (now >= worker.until and _is_outlasted(pool, worker))
+        if goes or pool.halted:
             stops.append(Stop(worker.pid))
     return stops
+
+
+def _is_outlasted(pool: Pool, worker: Worker) -> bool:
+    """A worker of no slot need not wait for a new generation: none is awaited, or it serves."""
+    if not worker.until_generation:
+        return True
+    return pool.generation >= worker.until_generation and all(
+        any(pool.is_fit(other) and other.is_serving() for other in pool.of_slot(slot.number)) for slot in pool.slots
+    )
 
 
 def _may_go(pool: Pool, worker: Worker, stops: list[Action]) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import NamedTuple
 
 _HINTS: dict[int, str] = {
     signal.SIGSEGV: ", a crash in native code",
@@ -39,3 +40,14 @@ def describe_exit(status: int, *, by_us: bool = False, out_of_memory: bool | Non
         hint = _OUT_OF_MEMORY[out_of_memory] if number == signal.SIGKILL else _HINTS.get(number, "")
         return f"killed by {signal_name(number)}{'' if by_us else hint}"
     return f"exited with code {os.WEXITSTATUS(status)}"
+
+
+class Exit(NamedTuple):
+    """How a child ended: its wait(2) status, and whether the kernel has killed for want of memory by then."""
+
+    status: int
+    out_of_memory: bool | None = None
+
+    def describe(self, *, by_us: bool = False) -> str:
+        """As describe_exit()."""
+        return describe_exit(self.status, by_us=by_us, out_of_memory=self.out_of_memory)

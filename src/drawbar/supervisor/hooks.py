@@ -1,7 +1,6 @@
 """Functions of the application's own that are called as the server goes along, and what they are told.
 
-Worker, ForkServer, Upgrade and FinishedRequest are public: a hook takes one of them as its only argument, and may
-import it from here for its annotation. They are values, without a way back into the server. `Hooks` loads and calls.
+A hook takes a value of `drawbar.hooks` as its only argument. `Hooks` loads and calls.
 
 Law: a hook is loaded before anything is served, so that a name that is wrong stops a start and not a request. What a
 hook raises never breaks the server's own code. Where the process could not do without what the hook was to prepare
@@ -14,14 +13,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-import msgspec
-
 from drawbar.config import Config, OperatorError
 from drawbar.config.errors import nearest
 from drawbar.config.hooks import HooksConfig
 from drawbar.exchange.seen import Logged
 from drawbar.gateways.signature import signature_of
 from drawbar.gateways.target import enter_directory, import_source, place_of
+from drawbar.hooks import FinishedRequest, ForkServer, Upgrade, Worker
 from drawbar.supervisor.logs import Log
 
 COMPLAINT_INTERVAL_S = 10.0
@@ -30,56 +28,6 @@ COMPLAINT_INTERVAL_S = 10.0
 Name = Literal[
     "before_fork", "after_fork", "worker_ready", "worker_exit", "before_exec", "request_finished", "out_of_band"
 ]
-
-
-class ForkServer(msgspec.Struct, frozen=True, kw_only=True):
-    """To before_fork: the process the workers are forked from."""
-
-    pid: int
-    app: str
-    """The application's full name, "module:attribute"."""
-    interface: Literal["wsgi", "asgi"]
-    refork: bool
-    """It was a worker and has served requests: connections to databases and the like are open."""
-
-
-class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """To after_fork, worker_ready, worker_exit and out_of_band: the worker they are called in."""
-
-    pid: int
-    slot: int
-    """From 1 to the number of workers. A worker's replacement has its slot."""
-    app: str
-    """The application's full name, "module:attribute"."""
-    interface: Literal["wsgi", "asgi"]
-
-
-class Upgrade(msgspec.Struct, frozen=True, kw_only=True):
-    """To before_exec: the process that is about to become the new master."""
-
-    pid: int
-    old_master: int
-    """Process id of the master that serves on until the new one does."""
-
-
-class FinishedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """To request_finished: what is known of a request whose response has been handed on."""
-
-    method: str
-    target: str
-    """As the client wrote it, with its query."""
-    status: int
-    """0: nothing was sent."""
-    bytes: int
-    """Of the response's body, handed on."""
-    duration_ms: float
-    """From the request's head to the response's last byte."""
-    client: str | None
-    """Its address; None over a Unix socket."""
-    complete: bool
-    """False: the response broke off, or the client left."""
-    slot: int
-    """The worker's."""
 
 
 class Hooks:
@@ -165,11 +113,17 @@ def load_hook(name: Name, text: str) -> Callable[[Any], object]:
     where = f"hooks.{name} = {text}"
     source, _, attribute = text.partition(":")
     module = import_source(source, where)
-    function = getattr(module, attribute, None)
-    if function is None:
-        near = nearest(attribute, [name for name, value in vars(module).items() if callable(value)])
-        right = f"did you mean {source}:{near}?" if near else ""
-        raise OperatorError(f"module {source!r} has no function {attribute!r}", where=where, right=right)
+    function: Any = module
+    path = f"{source}:"
+    for part in attribute.split("."):
+        owner, function = function, getattr(function, part, None)
+        if function is None:
+            names = [name for name, value in getattr(owner, "__dict__", {}).items() if _may_be_called(value)]
+            near = nearest(part, names)
+            right = f"did you mean {path}{near}?" if near else ""
+            place = f"module {source!r}" if owner is module else repr(path[:-1])
+            raise OperatorError(f"{place} has no function {part!r}", where=where, right=right)
+        path += f"{part}."
     if not callable(function):
         raise OperatorError(f"{attribute} is of type {type(function).__name__}, not a function", where=where)
     signature = signature_of(function)
@@ -178,6 +132,10 @@ def load_hook(name: Name, text: str) -> Callable[[Any], object]:
     if signature is not None and not signature.takes(1):
         raise OperatorError(f"{attribute} cannot be called with one argument", where=where, right="a hook takes one")
     return function  # type: ignore[no-any-return]
+
+
+def _may_be_called(value: object) -> bool:
+    return callable(value) or isinstance(value, classmethod)
 
 
 def finished_request(exchange: Logged, slot: int) -> FinishedRequest:

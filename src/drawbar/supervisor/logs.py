@@ -16,6 +16,7 @@ from typing import ClassVar, Final, Self
 from drawbar.config import OperatorError
 from drawbar.config.log import OFF, STANDARD, LogConfig
 from drawbar.exchange.log_files import LogFile, LogFiles, RotatedFile
+from drawbar.exchange.log_stamp import log_stamp
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 """Names and weights, the weights as in `logging`."""
@@ -157,7 +158,7 @@ class Log:
             self._rotated.reopen()
 
     def _line(self, level: str, message: str) -> bytes:
-        text = f"{self._stamp()} [{os.getpid()}] {level}: {message.translate(_CONTROLS)}"
+        text = f"{log_stamp(self._clock())} {level}: {message.translate(_CONTROLS)}"
         return text.encode("utf-8", "backslashreplace")[:LINE_BYTES] + b"\n"
 
     def _lost(self, why: str | None) -> None:
@@ -167,8 +168,3 @@ class Log:
         with contextlib.suppress(OSError):
             told = f"the error log loses lines: cannot write {self._rotated.path}: {why}"
             self._standard.write(self._line("error", told))
-
-    def _stamp(self) -> str:
-        now = self._clock()
-        local = time.localtime(now)
-        return f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{int(now % 1 * 1000):03d} {time.strftime('%z', local)}"

@@ -22,9 +22,10 @@ from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import End, decide, next_wake
-from drawbar.supervisor.exits import describe_exit, signal_name
+from drawbar.supervisor.exits import Exit, signal_name
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
+from drawbar.supervisor.host.oom import OomCount
 from drawbar.supervisor.host.pid_file import PidFile
 from drawbar.supervisor.host.places import go_home, settle_places
 from drawbar.supervisor.host.privileges import hand_over_logs
@@ -37,13 +38,15 @@ from drawbar.supervisor.poller import Poller
 from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import require_file, take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import Former, in_force, later, require_file, take_over, timing_of, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
 from drawbar.supervisor.trade import Trade
+from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.vitals import interval
+from drawbar.supervisor.words import plural
 
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
@@ -85,7 +88,7 @@ class Master:
         """Nobody accepts connections."""
         self.interface = ""
         """What the workers found the application to be."""
-        self.last_error = ""
+        self.last_error = LastError(clock)
         self.began_at = time.time()
         self._began = clock()
         self._reread = reread
@@ -95,11 +98,11 @@ class Master:
         self._teller = teller or Teller()
         self.is_resized = inherited is not None and inherited.workers is not None
         """Somebody said another number of workers than the configuration."""
-        self._former: tuple[Config, Loaded | None, Log] | None = None
-        """What to go back to when the configuration in force does not start."""
+        self._former: Former | None = None
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
+        self._out_of_memory = OomCount()
         self._watcher: Spawned | None = None
         self._settled = False
         """What was last begun (start, reload) has come to its end."""
@@ -222,6 +225,7 @@ class Master:
             raise OperatorError(ending.error)
         else:
             self.log.critical(ending.error)
+            self.succession.on_failed(ending.error)
         return code
 
     # Time.
@@ -259,21 +263,22 @@ class Master:
     def _settle(self) -> None:
         """What follows when each slot has its worker, or the new generation turned out not to start."""
         if self.pool.held and self._former is not None:
-            self._roll_back()
+            self._roll_back(self.crew.last_failure)
         if self._settled or self.nursery.is_preparing or not (self.pool.is_settled() or self.pool.held):
             return
         self._settled = self._has_settled = True
         self.listeners.drop_left()
         if not self.config.lifecycle.preload and not self.pool.held:
             self.nursery.close()
-        self.notifier.ready(f"{len(self.pool.slots)} workers serve")
+        self.notifier.ready(plural(len(self.pool.slots), "worker serves", "workers serve"))
         if not self.pool.held:
             self.succession.on_serving()
         self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
         if self._former is not None:
             self._former = None
-            self.log.info(f"reloaded: {len(self.pool.slots)} workers of generation {self.pool.generation}")
-        self.orders.on_settled(held=self.pool.held)
+            self.last_error.forget()
+            self.log.info(f"reloaded: {plural(len(self.pool.slots), 'worker')} of generation {self.pool.generation}")
+        self.orders.on_settled(self.crew.last_failure if self.pool.held else None)
 
     # Signals.
 
@@ -310,7 +315,7 @@ class Master:
 
     def tell_error(self, line: str) -> None:
         """Something that was asked for cannot be, or went wrong; the status shows it too."""
-        self.last_error = line
+        self.last_error.keep(line)
         self.log.error(line)
 
     def _on_hangup(self, by: str) -> None:
@@ -331,6 +336,7 @@ class Master:
         self.pool.on_stop(self.clock(), quick=quick)
         if first:
             self._stopped_by = by
+            self.crew.announce_end()
             delay_s = 0.0 if quick else self.pool.timing.drain_delay_s
             self.log.info(stopping_line(by, self.pool.stop_patience(), delay_s))
             self.notifier.stopping()
@@ -339,10 +345,10 @@ class Master:
             haste = "in haste" if self.pool.stops == 2 else "at once"
             self.log.info(f"{by} again: stopping {haste}")
 
-    def reload(self, by: str, strategy: Strategy | None = None) -> None:
+    def reload(self, by: str, strategy: Strategy | None = None) -> list[str]:
         """Reads the configuration again and has a new generation of workers take over, by its strategy or another.
 
-        Raises OperatorError when it is wrong, and then nothing has changed.
+        Returns warnings. Raises OperatorError when it is wrong, and then nothing has changed.
         """
         self.notifier.reloading()
         go_home()
@@ -352,6 +358,8 @@ class Master:
                 require_file(self.loaded.file, loaded.file)
             wanted = self.config if loaded is None else settle_places(loaded.config)
             config, kept = take_over(self.config, wanted)
+            if loaded is not None and self.loaded is not None:
+                loaded = in_force(self.loaded, loaded, kept)
             require_room(self.scoreboard, len(self.pool.slots), len(self._slots_of(config)), "server.workers")
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
             self._occupy(config, self._slots_of(config))
@@ -359,16 +367,23 @@ class Master:
         except (OperatorError, OSError) as error:
             self.notifier.ready("the last reload was refused")
             raise OperatorError(f"{by}: not reloaded, nothing has changed: {error}") from error
-        for key in kept:
-            self.log.warning(f"{key} has changed: an upgrade or a restart will honour it")
+        warnings = [later(key) for key in kept]
+        for line in warnings:
+            self.log.warning(line)
         # One that has not come to serve yet is nothing to go back to.
-        self._former = self._former or (self.config, self.loaded, self.log)
+        former = Former(self.config, self.loaded, self.log, len(self.pool.slots), self.is_resized)
+        self._former = self._former or former
+        count = len(self._slots_of(config))
+        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
+        if count != len(self.pool.slots):
+            self._resize(count, on_trial=True)
         self._adopt(config, loaded, log)
         if strategy is not None:
             self.pool.strategy = strategy
         self._settled = False
         self.log.info(f"{by}: reloading, {self.pool.strategy.value}")
         self._renew()
+        return warnings
 
     def _occupy(self, config: Config, slots: list[int]) -> None:
         """Takes pid file and listeners as this configuration has them. Raises OperatorError, and has taken neither."""
@@ -381,26 +396,26 @@ class Master:
 
     def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
         """From now on this is the configuration."""
-        count = len(self._slots_of(config))
-        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
-        if count != len(self.pool.slots):
-            self._resize(count)
         self.config = self.crew.config = config
         self.loaded = loaded
         self.log = self.crew.log = self.desk.log = log
         self.pool.timing = self._timing or timing_of(config)
         self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, why: str) -> None:
         """The new generation does not start: what replaces workers of the former one shall be like them."""
+        self.last_error.keep(f"the last reload failed: {why}")
         assert self._former is not None
-        (former, loaded, log), self._former = self._former, None
+        former, self._former = self._former, None
+        self.pool.recalled = False
+        # What somebody has asked for since is not taken back.
+        self._resize(len(self.pool.slots) if self.is_resized else former.workers)
+        self.is_resized = self.is_resized or former.is_resized
         try:
-            self._occupy(former, self._slots())
+            self._occupy(former.config, self._slots())
         except OperatorError as error:
-            self.tell_error(f"the former places are not to be had any more: {error}")
-        self._adopt(former, loaded, log)
-        self.last_error = "the last reload failed: its workers do not start"
+            self.tell_error(f"{self.last_error.line}; the former places are not to be had any more: {error}")
+        self._adopt(former.config, former.loaded, former.log)
         self._settled = False
 
     @property
@@ -422,14 +437,15 @@ class Master:
         require_room(self.scoreboard, len(self.pool.slots), count, by)
         self.is_resized = True
         self._resize(count)
-        self.log.info(f"{by}: {count} worker{'s' if count > 1 else ''} from now on")
+        self.log.info(f"{by}: {plural(count, 'worker')} from now on")
 
-    def _resize(self, count: int) -> None:
+    def _resize(self, count: int, *, on_trial: bool = False) -> None:
         """The highest slots go first; who leaves one serves on while new connections are led past it."""
         delays = {
             slot: self.listeners.retire_slot(slot) for slot in sorted(self._slots(), reverse=True) if slot > count
         }
-        self.pool.on_resize(count, {slot: self.clock() + delay for slot, delay in delays.items() if delay})
+        until = {slot: self.clock() + delay for slot, delay in delays.items() if delay}
+        self.pool.on_resize(count, until, on_trial=on_trial)
         self.listeners.keep_slots(self._slots())
         self._settled = False
 
@@ -459,7 +475,7 @@ class Master:
 
     def write_stacks(self, by: str, worker: Worker | None = None) -> None:
         """Has every worker, or the one, write what its threads and tasks are doing."""
-        whose = f"{len(self.pool.workers)} workers" if worker is None else self.crew.name(worker)
+        whose = plural(len(self.pool.workers), "worker") if worker is None else self.crew.name(worker)
         self.log.info(f"{by}: the stacks of {whose} follow")
         self.crew.write_stacks(worker)
 
@@ -488,36 +504,38 @@ class Master:
         else:
             # Those of the start are many and stand in the line above; later ones are news.
             level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"
-            self.log.write(level, f"worker {worker.slot} is ready (pid {worker.pid})")
+            self.log.write(level, f"{self._trade.called(worker.slot)} is ready (pid {worker.pid})")
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
         for pid, status in reap():
             self._reports.hear_out(pid)
-            self._bury(pid, status)
+            # Asked at each death, so that it tells about this one.
+            self._bury(pid, Exit(status, self._out_of_memory.has_risen()))
 
-    def _bury(self, pid: int, status: int) -> None:
+    def _bury(self, pid: int, end: Exit) -> None:
         worker = self.pool.find(pid)
         if worker is not None:
-            self.crew.on_death(worker, status)
+            self.crew.on_death(worker, end)
             if worker.slot not in self._slots():
                 self.listeners.close_slot(worker.slot)
         elif self._watcher is not None and pid == self._watcher.pid:
             self._watcher = None
             # A terminal's Ctrl-C ends it with everything else.
             if self.pool.ending is None:
-                self.log.error(f"the watcher was {describe_exit(status)}: changes are no longer noticed")
+                self.log.error(f"the watcher died: {end.describe()}; changes are no longer noticed")
         elif self.succession.has(pid):
-            self.succession.on_died(status)
+            self.succession.on_died(end)
         elif self.nursery.has(pid):
-            self.nursery.on_died(pid, status, self.clock())
+            self.nursery.on_died(pid, end, self.clock())
         else:
-            self.desk.on_died(pid, status)
+            self.desk.on_died(pid, end)
 
     # The fork server.
 
     def _renew(self) -> None:
         """A new generation begins: when its fork server is ready, or at once without one."""
+        self.pool.on_recall()
         if self.config.lifecycle.preload:
             self._begin_fork_server()
         else:
@@ -534,7 +552,7 @@ class Master:
     def _on_fork_server_ready(self) -> None:
         self.log.debug("the fork server is ready")
         was_barren, self.pool.barren = self.pool.barren, False
-        if not was_barren or self.pool.workers:
+        if not was_barren or self.pool.workers or self.pool.recalled:
             self.pool.on_change()
 
     def _on_fork_server_failed(self, why: str) -> None:
@@ -546,8 +564,8 @@ class Master:
             return
         self.tell_error(f"{why}; the workers serve on")
         if self._former is not None and not self.nursery.is_preparing:
-            self._roll_back()
-            self.orders.on_settled(held=True)
+            self._roll_back(why)
+            self.orders.on_settled(why)
 
     # The watcher of source files, in development.
 

@@ -35,8 +35,8 @@ class Orders:
 
     def __init__(self, master: "Master") -> None:
         self._master = master
-        self._waiting: list[Command] = []
-        """Answered when the workers are settled."""
+        self._waiting: list[tuple[Command, list[str]]] = []
+        """Answered when the workers are settled, with these warnings."""
         self._upgrades: list[Command] = []
         """Answered when the next master serves, or does not."""
         self._verbs: dict[str, Callable[[Command], Mapping[str, Any] | None]] = {
@@ -63,29 +63,34 @@ class Orders:
             except Refused as refused:
                 self._master.desk.refuse(command, str(refused), refused.kind)
             except OperatorError as error:
-                self._master.tell_error(str(error))
+                # The asker is told: what the status shows as the last error is news to whoever looks there.
+                self._master.log.error(str(error))
                 self._master.desk.refuse(command, str(error), "conflict")
             else:
                 if result is not None:
                     self._master.desk.answer(command, result)
 
-    def on_settled(self, *, held: bool) -> None:
-        """A reload has come to its end; `held`: its workers do not start."""
+    def on_settled(self, failure: str | None) -> None:
+        """A reload has come to its end; `failure`: why its workers do not start."""
         waiting, self._waiting = self._waiting, []
-        for command in waiting:
-            if held:
-                self._master.desk.refuse(command, "the new workers do not start, the former ones serve on; see the log")
+        for command, warnings in waiting:
+            if failure is None:
+                self._master.desk.answer(command, {**status_of(self._master), "warnings": warnings})
             else:
-                self._master.desk.answer(command, status_of(self._master))
+                why = f"the new workers do not start, the former ones serve on: {failure}"
+                self._master.desk.refuse(command, why)
 
-    def on_upgraded(self, pid: int | None) -> None:
-        """The new master serves; None: it does not."""
+    def on_upgraded(self, pid: int) -> None:
+        """The new master serves."""
         waiting, self._upgrades = self._upgrades, []
         for command in waiting:
-            if pid is None:
-                self._master.desk.refuse(command, "the new master does not start, this one serves on; see the log")
-            else:
-                self._master.desk.answer(command, {"pid": pid})
+            self._master.desk.answer(command, {"pid": pid})
+
+    def on_not_upgraded(self, why: str) -> None:
+        """The new master does not start."""
+        waiting, self._upgrades = self._upgrades, []
+        for command in waiting:
+            self._master.desk.refuse(command, f"the new master does not start, this one serves on: {why}")
 
     def _follow(self, command: Command) -> Mapping[str, Any] | None:
         verb = self._verbs.get(command.verb)
@@ -98,11 +103,11 @@ class Orders:
     # The verbs. None: the answer comes later.
 
     def _replace(self, command: Command, strategy: Strategy | None) -> Mapping[str, Any] | None:
-        self._master.reload(BY, strategy)
+        warnings = self._master.reload(BY, strategy)
         if command.arguments.get("wait"):
-            self._waiting.append(command)
+            self._waiting.append((command, warnings))
             return None
-        return {"generation": self._master.pool.generation}
+        return {"generation": self._master.pool.generation, "warnings": warnings}
 
     def _upgrade(self, command: Command) -> Mapping[str, Any] | None:
         pid = self._master.upgrade(BY)

@@ -122,6 +122,9 @@ class Worker(Struct):
     """Its own account of why it could not start, or ours."""
     until: float = -math.inf
     """In a slot that is no more: it serves on until then."""
+    until_generation: int = 0
+    """In a slot that a reload takes away: it serves on until all workers there shall be serve, and are of this
+    generation or a later one."""
     retiring: Cause | None = None
     """Why it is to be replaced, other than by a reload."""
     sated: bool = False
@@ -192,7 +195,9 @@ class Pool(Struct):
     barren: bool = False
     """There is nothing to fork workers from for now."""
     halted: bool = False
-    """There shall be no workers for now (SIGWINCH); the next change brings them back."""
+    """There shall be no workers for now (SIGWINCH); the next change that is ordered brings them back."""
+    recalled: bool = False
+    """That change has been ordered, and may take its time to come."""
     stops: int = 0
     ending: Ending | None = None
 
@@ -297,18 +302,28 @@ class Pool(Struct):
             if worker.phase is Phase.STOPPING:
                 worker.deadline = min(worker.deadline, now + self.stop_patience())
 
+    def on_recall(self) -> None:
+        """A change is ordered: with it halted workers come back, unless they are halted again before it comes."""
+        self.recalled = self.halted
+
     def on_change(self) -> None:
         """The application is another: a new generation takes over, slot by slot."""
         self.generation += 1
-        self.held = self.halted = False
+        self.held = False
+        self.halted = self.halted and not self.recalled
+        self.recalled = False
         for slot in self.slots:
             slot.failures, slot.retry_at = 0, -math.inf
 
-    def on_resize(self, count: int, until: Mapping[int, float] | None = None) -> None:
-        """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`."""
+    def on_resize(self, count: int, until: Mapping[int, float] | None = None, *, on_trial: bool = False) -> None:
+        """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`.
+
+        on_trial: a reload wants it, which may fail, so nobody goes before the generation it begins serves.
+        """
         for worker in self.workers:
             # One whose slot went earlier keeps its time.
             worker.until = (until or {}).get(worker.slot, worker.until if worker.slot > count else -math.inf)
+            worker.until_generation = self.generation + 1 if on_trial and worker.slot > count else 0
         numbers = {slot.number for slot in self.slots}
         self.slots = [slot for slot in self.slots if slot.number <= count]
         self.slots += [Slot(number) for number in range(1, count + 1) if number not in numbers]
@@ -316,7 +331,7 @@ class Pool(Struct):
 
     def on_halt(self) -> None:
         """All workers go, the master stays."""
-        self.halted = True
+        self.halted, self.recalled = True, False
 
     def stop_patience(self) -> float:
         """Seconds a worker has that is asked to stop now."""

@@ -5,11 +5,14 @@ process, which an upgrade or a restart brings, and is told.
 """
 
 import os
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from drawbar.config import Config, OperatorError
+from drawbar.config.sources import Effective, Loaded
+from drawbar.supervisor.logs import Log
 from drawbar.supervisor.pool import Timing
 
 LASTING: Final = (
@@ -27,6 +30,16 @@ LASTING: Final = (
 """Settings that last as long as the master."""
 
 
+class Former(NamedTuple):
+    """What to go back to when the configuration in force does not start."""
+
+    config: Config
+    loaded: Loaded | None
+    log: Log
+    workers: int
+    is_resized: bool
+
+
 def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:
     """The next configuration, and the keys in which it stays with the present one though another value is wanted."""
     kept = [key for key in LASTING if value(present, key) != value(wanted, key)]
@@ -35,6 +48,23 @@ def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:
         section = msgspec.structs.replace(getattr(wanted, name), **{field: value(present, key)})
         wanted = msgspec.structs.replace(wanted, **{name: section})
     return wanted, kept
+
+
+def in_force(present: Loaded, wanted: Loaded, kept: Iterable[str]) -> Loaded:
+    """What is known of the next configuration, when it stays with the present one in the keys that are `kept`."""
+    present_of = {item.setting.key: item for item in present.effective}
+
+    def settled(item: Effective) -> Effective:
+        if item.setting.key not in kept:
+            return item
+        return msgspec.structs.replace(present_of[item.setting.key], waits=item.setting.show(item.value))
+
+    return msgspec.structs.replace(wanted, effective=tuple(map(settled, wanted.effective)))
+
+
+def later(key: str) -> str:
+    """The warning about a key that stays as it is."""
+    return f"{key} has changed: an upgrade or a restart will honour it"
 
 
 def require_file(present: str | None, wanted: str | None) -> None:

@@ -12,6 +12,7 @@ from drawbar.supervisor.control.status import Backlog, Listener, Record, WorkerR
 from drawbar.supervisor.listening.sockets import address_of
 
 if TYPE_CHECKING:
+    from drawbar.config.sources import Effective
     from drawbar.supervisor.master import Master
 
 
@@ -42,7 +43,8 @@ def status_of(master: "Master") -> dict[str, Any]:
         ],
         desired=len(master.pool.slots),
         restarts=master.scoreboard.restarts(),
-        last_error=master.last_error or None,
+        last_error=master.last_error.line,
+        last_error_s_ago=master.last_error.age_s,
         config_file=None if master.loaded is None else master.loaded.file,
     )
     result: dict[str, Any] = msgspec.to_builtins(record)
@@ -64,17 +66,19 @@ def phase_of(master: "Master") -> str:
 
 
 def effective_settings(master: "Master") -> dict[str, Any]:
-    """Every setting in force, and where it comes from."""
+    """Every setting in force, and where it comes from; what is wanted and waits for an upgrade beside it."""
     loaded = master.loaded
     if loaded is None:
         return {"file": None, "settings": []}
     return {
         "file": loaded.file,
-        "settings": [
-            {"key": item.setting.key, "value": item.setting.show(item.value), "source": item.place or "default"}
-            for item in loaded.effective
-        ],
+        "settings": [_setting(item) for item in loaded.effective],
     }
+
+
+def _setting(item: "Effective") -> dict[str, str]:
+    said = {"key": item.setting.key, "value": item.setting.show(item.value), "source": item.place or "default"}
+    return said if item.waits is None else {**said, "waits": item.waits}
 
 
 def _listeners(master: "Master") -> list[Listener]:

@@ -5,18 +5,20 @@ by itself; with "manual" both serve until an operator stops one. How the program
 between the two, stands in `upgrade`.
 """
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from drawbar.config import OperatorError
+from drawbar.hooks import Upgrade
 from drawbar.net.scoreboard import Scoreboard
-from drawbar.supervisor.exits import describe_exit
-from drawbar.supervisor.hooks import Upgrade, call_before_exec
+from drawbar.supervisor.exits import Exit
+from drawbar.supervisor.hooks import call_before_exec
 from drawbar.supervisor.host.places import go_home
 from drawbar.supervisor.poller import Poller
-from drawbar.supervisor.upgrade import Inheritance, Successor, stand_by, start_successor
+from drawbar.supervisor.upgrade import FAILED, MESSAGE_BYTES, Inheritance, Successor, stand_by, start_successor
 
 if TYPE_CHECKING:
     from drawbar.supervisor.master import Master
@@ -58,6 +60,8 @@ class Succession:
         self._poller = poller
         self._inherited = inherited
         self._successor: Successor | None = None
+        self._failure = ""
+        """Why the next master does not start, in its own words."""
         self._handed_over = False
         self._has_told = False
         """The former one knows that this one serves."""
@@ -90,6 +94,7 @@ class Succession:
         except OSError as error:
             master.pid_file.restore()
             raise OperatorError(f"{by}: not upgraded: no process for a new master ({error.strerror})") from error
+        self._failure = ""
         self._poller.register(self._successor.ready, self._on_successor_ready)
         master.log.info(f"{by}: upgrading, the new master is pid {self._successor.pid}")
         return self._successor.pid
@@ -103,21 +108,25 @@ class Succession:
         """Whether that child is the next master."""
         return self._successor is not None and pid == self._successor.pid
 
-    def on_died(self, status: int) -> None:
+    def on_died(self, end: Exit) -> None:
         """The next master has ended: this one serves on."""
         assert self._successor is not None
         master, (pid, ready) = self._master, self._successor
+        # What it said last may have come together with the news of its death.
+        self._read()
         self._poller.unregister(ready)
         os.close(ready)
         self._successor = None
-        master.orders.on_upgraded(None)
+        ended = end.describe()
+        master.orders.on_not_upgraded(self._failure or f"it {ended}")
         if master.pool.ending is not None:
             return
         try:
             master.pid_file.restore()
         except OperatorError as error:
             master.tell_error(str(error))
-        master.tell_error(f"the new master (pid {pid}) {describe_exit(status)}: not upgraded, this one serves on")
+        why = f"; it said: {self._failure}" if self._failure else ""
+        master.tell_error(f"the new master (pid {pid}) {ended}: not upgraded, this one serves on{why}")
 
     def _leave_behind(self, ready: int) -> Inheritance:
         master = self._master
@@ -143,12 +152,14 @@ class Succession:
         """It serves; or has closed the pipe, which its death explains."""
         assert self._successor is not None
         master = self._master
-        said = os.read(self._successor.ready, 64)
+        said = self._read()
         if not said:
             self._poller.unregister(self._successor.ready)
+        if not said or self._failure:
             return
         pid = self._successor.pid
         master.orders.on_upgraded(pid)
+        master.last_error.forget()
         if master.config.lifecycle.upgrade == "manual":
             master.log.info(f"the new master (pid {pid}) serves too: SIGQUIT to this one or to that one chooses")
             return
@@ -158,7 +169,22 @@ class Succession:
         master.pool.timing = master.pool.timing._replace(drain_delay_s=0.0)
         master.stop(f"the new master (pid {pid})")
 
+    def _read(self) -> bytes:
+        """What it says now; nothing when it has ended, or says nothing."""
+        assert self._successor is not None
+        said = b""
+        with contextlib.suppress(BlockingIOError):
+            said = os.read(self._successor.ready, len(FAILED) + MESSAGE_BYTES)
+        if said.startswith(FAILED):
+            self._failure = said.removeprefix(FAILED).decode("utf-8", "replace")
+        return said
+
     # The one before.
+
+    def on_failed(self, why: str) -> None:
+        """This master does not serve, and ends: the former one is told why."""
+        if self._inherited is not None:
+            self._inherited.tell_failed(why)
 
     def on_serving(self) -> None:
         """This master serves: the former one may leave."""

@@ -36,7 +36,11 @@ class Trade(NamedTuple):
 
     def title(self, slot: int) -> str:
         """The command line of the process in that slot."""
-        return f"drawbar: {self.name} {slot}"
+        return f"drawbar: {self.called(slot)}"
+
+    def called(self, slot: int) -> str:
+        """The process in that slot, as the log calls it."""
+        return f"{self.name} {slot}"
 
     @property
     def comm(self) -> str:

@@ -24,6 +24,9 @@ from drawbar.supervisor.signals import REQUESTS, Request, reset_signals, restore
 
 VARIABLE: Final = "_DRAWBAR_INHERIT"
 READY: Final = b"ready"
+FAILED: Final = b"failed: "
+MESSAGE_BYTES: Final = 4000
+"""Longest account of a failure. Below PIPE_BUF (pipe(7)), so that it arrives whole."""
 
 EXIT_NO_PROGRAM: Final = 127
 """As a shell has it for a program that cannot be run."""
@@ -35,7 +38,7 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     master: int
     """Process id of the old one."""
     ready: int
-    """Where to say that the new one serves."""
+    """Where to say that the new one serves, or why it does not."""
     scoreboard: int
     listeners: str
     """As Handover.to_text() gives it."""
@@ -62,9 +65,14 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
         with contextlib.suppress(OSError):
             os.write(self.ready, READY)
 
+    def tell_failed(self, why: str) -> None:
+        """To the old master: its place is not taken, in one line why."""
+        with contextlib.suppress(OSError):
+            os.write(self.ready, in_words(why))
+
 
 class Successor(NamedTuple):
-    """A new master that was started, and where it says that it serves."""
+    """A new master that was started, and where it says that it serves, or why it does not."""
 
     pid: int
     ready: int
@@ -101,8 +109,14 @@ def _become(
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environ)
     except BaseException as error:
         print(f"drawbar: cannot start the new master: {error}", file=sys.stderr, flush=True)
+        os.write(ready, in_words(str(error)))
     finally:
         os._exit(EXIT_NO_PROGRAM)
+
+
+def in_words(why: str) -> bytes:
+    """A failure as the old master reads it."""
+    return FAILED + " ".join(why.split()).encode("utf-8", "backslashreplace")[:MESSAGE_BYTES]
 
 
 def stand_by(pid: int) -> int:

@@ -78,6 +78,23 @@ def test_several_servers_are_listed(environ: dict[str, str], running: Desked, tm
             assert f"{master.pid} (shop:app)" in said
 
 
+def test_of_several_servers_the_one_started_here_is_meant(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variables = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    places = [tmp_path / name for name in ("first", "second")]
+    for place in places:
+        place.mkdir()
+    with Desked(env=variables, cwd=places[0]) as first, Desked(env=variables, cwd=places[1]) as second:
+        for place, master in zip(places, (first, second), strict=True):
+            monkeypatch.chdir(place)
+            assert choose(None, environ, UID).path == master.path
+            told = f"drawbar: note: 2 servers are running: this is {master.pid} (shop:app), which was started here\n"
+            assert capsys.readouterr().err == told
+        monkeypatch.chdir(tmp_path)
+        assert refusal(None, environ).startswith("2 servers are running: ")
+
+
 def test_the_socket_that_environment_or_file_name(environ: dict[str, str], tmp_path: Path) -> None:
     assert choose(None, {**environ, "DRAWBAR_CONTROL_SOCKET": "/run/a.sock"}, UID).path == "/run/a.sock"
     (tmp_path / "drawbar.toml").write_text('[control]\nsocket = "/run/b.sock"\n')

@@ -39,7 +39,7 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 def test_trouble_is_told() -> None:
     troubled = status()
     troubled.phase, troubled.ready, troubled.reason = "reloading", False, "no worker takes requests"
-    troubled.last_error = "worker 1 died\x1b[2J"
+    troubled.last_error, troubled.last_error_s_ago = "worker 1 died\x1b[2J", 180.0
     troubled.workers[0].phase, troubled.workers[1].retiring = "starting", "max-memory"
     troubled.totals.timeouts = 3
     text = "\n".join(status_lines(troubled, 80))
@@ -48,7 +48,7 @@ def test_trouble_is_told() -> None:
     assert "\n     2  4713  ready*" in text
     assert "timed out    3 requests\n" in text
     assert "* leaving    worker 2 (max-memory)\n" in text
-    assert "last error   worker 1 died\\x1b[2J" in text
+    assert "last error   3 min ago: worker 1 died\\x1b[2J" in text
 
 
 def test_a_server_that_has_done_nothing_yet() -> None:
@@ -67,6 +67,8 @@ SETTINGS = {
     "settings": [
         {"key": "server.bind", "value": ":80", "source": "--bind"},
         {"key": "server.workers", "value": "2", "source": "drawbar.toml"},
+        {"key": "process.umask", "value": "", "source": "default", "waits": "027"},
+        {"key": "future.odd", "value": "a\x1b", "source": "--odd"},
         {"key": "log.level", "value": "info", "source": "default"},
     ],
 }
@@ -74,23 +76,29 @@ SETTINGS = {
 
 def test_settings_that_somebody_set() -> None:
     assert settings_lines(SETTINGS, every=False) == [
-        "file  drawbar.toml",
+        "# file: drawbar.toml",
         "",
         "[server]",
-        "bind = :80  # from --bind",
+        'bind = [":80"]  # from --bind',
         "workers = 2  # from drawbar.toml",
+        "",
+        "[process]",
+        'umask = ""  # default; waits for an upgrade: "027"',
+        "",
+        "[future]",
+        'odd = "a\\U0000001b"  # from --odd',
     ]
 
 
 def test_every_setting() -> None:
-    assert settings_lines(SETTINGS, every=True)[-3:] == ["", "[log]", "level = info  # default"]
+    assert settings_lines(SETTINGS, every=True)[-3:] == ["", "[log]", 'level = "info"  # default']
 
 
 def test_no_setting_at_all() -> None:
     assert settings_lines({"file": None, "settings": []}, every=False) == [
-        "file  none",
+        "# file: none",
         "",
-        "every setting has its default",
+        "# every setting has its default",
     ]
 
 

@@ -60,11 +60,6 @@ def test_cut() -> None:
     assert text.cut("drawbar", 0) == ""
 
 
-def test_plural() -> None:
-    assert text.plural(1, "worker") == "1 worker"
-    assert text.plural(3, "worker") == "3 workers"
-
-
 def test_a_table_lines_up_and_is_cut_at_the_edge() -> None:
     columns = (Column("N"), Column("NAME", right=False), Column("SIZE"))
     rows = [["1", "one", "5"], ["20", "twenty", "12345"]]

@@ -24,5 +24,6 @@ async def asgi(scope: dict[str, Any], receive: Any, send: Any) -> None:
         raise NotImplementedError
     host = dict(scope["headers"]).get(b"host", b"").decode()
     seen = [scope["client"][0] if scope["client"] else "", scope["scheme"], host, scope["root_path"], scope["path"]]
+    seen.append(str(scope["server"][1]))
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(seen).encode()})

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from drawbar.supervisor.hooks import FinishedRequest, ForkServer, Worker
+from drawbar.hooks import FinishedRequest, ForkServer, Worker
 
 
 def say(line: str) -> None:

@@ -4,6 +4,7 @@ It says when it is loaded, on standard error, where a test reads it while the se
 """
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -14,7 +15,8 @@ from plain import hold  # type: ignore[import-not-found]
 # As some libraries do; the server must not take it for a signal to itself.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGWINCH, lambda number, frame: None)
-print("loaded", file=sys.stderr, flush=True)
+# In one piece: print() writes the end of the line apart, and another worker may come between.
+os.write(sys.stderr.fileno(), b"loaded\n")
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Any:

@@ -13,6 +13,7 @@ import pytest
 
 from drawbar.config import Config, ControlConfig, ListenConfig, OperatorError, TcpBind
 from drawbar.supervisor.control.desk import Command, Desk
+from drawbar.supervisor.control.process import THREADS, WAITERS
 from drawbar.supervisor.logs import Log
 from tests.supervisor.harness import PATIENCE_S
 from tests.support.desk import Answer, Desked, ask
@@ -64,7 +65,7 @@ def test_a_control_process_that_is_killed_is_replaced_by_the_next_connection(tmp
         assert master.ask("GET", "/livez").status == 200
         (child,) = master.children()
         os.kill(child, signal.SIGKILL)
-        master.log.wait_for(rf"warning: the control process \(pid {child}\) killed by SIGKILL")
+        master.log.wait_for(rf"warning: the control process \(pid {child}\) killed by SIGKILL$")
         assert master.ask("GET", "/livez").status == 200
         assert master.children() != [child]
 
@@ -100,18 +101,29 @@ def test_a_command_that_is_answered_late_holds_up_nobody(tmp_path: Path) -> None
         answers: list[Answer] = []
         waits = [
             threading.Thread(target=lambda: answers.append(master.ask("POST", "/reload", {"wait": True})))
-            for _ in range(5)
+            for _ in range(WAITERS)
         ]
         for wait in waits:
             wait.start()
-        master.events.wait_for_many('command reload {"wait": true}', 5)
-        assert master.ask("GET", "/status").status == 200
-        assert master.ask("GET", "/metrics").status == 200
+        master.events.wait_for_many('command reload {"wait": true}', WAITERS)
+        for verb in ("/reload", "/restart"):
+            for _ in range(THREADS):
+                refused = master.ask("POST", verb, {"wait": True})
+                assert refused.status == 503
+                assert refused.json["detail"].startswith(f"{WAITERS} commands are waited for already")
+        for path in ("/status", "/metrics", "/livez"):
+            assert master.ask("GET", path).status == 200
+        assert master.ask("POST", "/reload").status == 202
         assert answers == []
         assert master.ask("POST", "/resume").status == 200
         for wait in waits:
             wait.join()
-        assert [answer.json for answer in answers] == [{"message": "reloaded at last"}] * 5
+        assert [answer.json for answer in answers] == [{"message": "reloaded at last"}] * WAITERS
+        again = threading.Thread(target=master.ask, args=("POST", "/reload", {"wait": True}))
+        again.start()
+        master.events.wait_for_many('command reload {"wait": true}', WAITERS + 1)
+        assert master.ask("POST", "/resume").status == 200
+        again.join()
 
 
 def test_an_answer_of_any_length_arrives(tmp_path: Path) -> None:
@@ -323,7 +335,7 @@ def test_without_descriptors_visitors_are_turned_away_and_come_no_second_time(sh
         lowest = os.dup(0)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
         try:
-            poll.wait()
+            poll.wait(None, last=-1)
             assert not poll.would_call()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -35,7 +35,14 @@ RECORD = Record(
 )
 CELLS = [
     Cell(10, requests=5, busy=3, waiting=1, threads=8, connections=4, in_flight=[Running("GET /", 1.5)]),
-    Cell(11, requests=2, busy=40, threads=1, connections=2, in_flight=[Running("GET /b", 0.5)]),
+    Cell(
+        11,
+        requests=2,
+        busy=40,
+        threads=1,
+        connections=2,
+        in_flight=[Running("GET /b", 0.5), Running("GET /ws", 90.0, answered=True)],
+    ),
 ]
 TOTALS = Totals(
     requests={"aborted": 1, "1xx": 0, "2xx": 70, "3xx": 6, "4xx": 5, "5xx": 4},

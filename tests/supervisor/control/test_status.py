@@ -96,5 +96,8 @@ def test_the_scoreboards_totals_by_name() -> None:
 def test_a_request_in_flight() -> None:
     entry = InFlight("GET /a", 1_000_000_000, 0, 0, 1, "running", False, ("10.0.0.1", 4000))
     assert running_of(entry, 3_500_000_000) == Running("GET /a", 2.5, called=False, peer="10.0.0.1:4000")
+    # Of these nobody waits for an answer.
+    for begun in (entry._replace(state="answering"), entry._replace(raw=True)):
+        assert running_of(begun, 3_500_000_000).answered
     # A clock read a moment before the request came is no negative age.
     assert running_of(entry._replace(called_ns=5, peer=None), 0) == Running("GET /a", 0.0, called=True, peer=None)

@@ -207,6 +207,39 @@ def as_nobody(**options: Any) -> dict[str, Any]:
     return facts
 
 
+@as_root
+def test_a_python_that_the_user_cannot_read_is_told(home: Path) -> None:
+    (home / "lib").mkdir(mode=0o700)
+    program = (
+        # All before the change: the interpreter itself may lie where another user cannot read.
+        "import os, sys\n"
+        "import drawbar\n"
+        "from drawbar.config import Config, OperatorError, ProcessConfig\n"
+        "from drawbar.supervisor.host.privileges import require_readable\n"
+        "def told(**process):\n"
+        "    try:\n"
+        "        require_readable(Config(process=ProcessConfig(**process)))\n"
+        "    except OperatorError as error:\n"
+        "        return error\n"
+        "os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[1]))\n"
+        "os.__file__ = drawbar.__file__ = '/bin/sh'\n"
+        "print(told(user='nobody'))\n"
+        "drawbar.__file__ = sys.argv[3] + '/drawbar/__init__.py'\n"
+        "print(told(user='nobody'))\n"
+        "os.__file__ = sys.argv[3] + '/os.py'\n"
+        "print(told(user='nobody'))\n"
+        "print(told(), told(user='nobody', chroot='/'))\n"
+    )
+    command = [sys.executable, "-c", program, str(NOBODY.pw_uid), str(NOBODY.pw_gid), str(home / "lib")]
+    right = "install it where that user can, such as below /usr/local or /opt"
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines() == [
+        "None",
+        f"--user: user nobody cannot read Drawbar in {home}/lib/drawbar; {right}",
+        f"--user: user nobody cannot read Python's library in {home}/lib; {right}",
+        "None None",
+    ]
+
+
 def test_who_is_not_root_becomes_nobody_else() -> None:
     assert as_nobody(user="daemon") == {
         "refused": "--user: not permitted to run as another user; start the server as root, or without --user"

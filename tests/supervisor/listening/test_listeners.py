@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from drawbar.config import Config, ListenConfig, OperatorError, ServerConfig, parse_bind
+from drawbar.config.api import ApiConfig
 from drawbar.supervisor.listening.listeners import QUIET_S, Handover, Listeners, Passed, Place
 
 
@@ -229,6 +231,22 @@ def test_an_update_gives_kept_sockets_their_new_options(directory: Path) -> None
         listeners.update(config("127.0.0.1:0", f"unix:{directory}/a", unix_mode=0o620, nodelay=False), (1,))
         assert not listeners.sockets[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert (directory / "a").stat().st_mode & 0o777 == 0o620
+
+
+def test_the_socket_workers_pull_from_is_its_owners_alone_unless_said_otherwise(directory: Path) -> None:
+    bind = (parse_bind(f"unix:{directory}/api"),)
+    site = config(f"unix:{directory}/a", unix_mode=0o666)
+
+    def modes(configuration: Config) -> list[int]:
+        listeners.update(configuration, (1,))
+        return [(directory / name).stat().st_mode & 0o777 for name in ("a", "api")]
+
+    unsaid = msgspec.structs.replace(site, api=ApiConfig(bind=bind))
+    said = msgspec.structs.replace(site, api=ApiConfig(bind=bind, unix_mode=0o660))
+    with opened(unsaid) as listeners:
+        assert modes(unsaid) == [0o666, 0o600]
+        assert modes(said) == [0o666, 0o660]
+        assert modes(unsaid) == [0o666, 0o600]
 
 
 def test_an_update_to_an_address_that_overlaps_an_old_one() -> None:

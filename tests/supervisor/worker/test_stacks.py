@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from drawbar.gateways.lifespan import Lifespan
+from drawbar.supervisor.logs import Log
 from drawbar.supervisor.worker.stacks import (
     DEEPEST,
     MOST_TASKS,
@@ -28,7 +30,7 @@ from drawbar.supervisor.worker.stacks import (
 ROOT = Path(__file__).resolve().parents[3]
 
 WORKER = """
-import ctypes, os, sys, threading
+import ctypes, os, signal, sys, threading
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.worker.stacks import Stacks
@@ -66,7 +68,28 @@ say("ready")
 stuck_holding_the_lock()
 """
 
-BODIES = {"serving": SERVING, "booting": BOOTING, "stuck": STUCK}
+BUSY = """
+stacks.attach(reactor)
+
+def down(left):
+    return down(left - 1) if left else sum(range(10))
+
+def churns():
+    while True:
+        down(30)
+
+def deaf():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    say("ready")
+    waits_for_a_lock()
+
+for work in (churns, churns, churns, waits_for_a_lock):
+    threading.Thread(target=work, daemon=True).start()
+threading.Thread(target=deaf, daemon=True).start()
+reactor.run()
+"""
+
+BODIES = {"serving": SERVING, "booting": BOOTING, "stuck": STUCK, "busy": BUSY}
 
 
 class Worker:
@@ -143,6 +166,29 @@ def test_the_raw_way_can_be_asked_for_at_once(start: Any) -> None:
     assert "in waits_for_a_lock" in worker.lines_until("in waits_for_a_lock")[-1]
 
 
+def test_in_the_raw_way_each_thread_writes_its_own_stack_while_it_stands_still(start: Any) -> None:
+    worker = start("busy")
+    for _ in range(20):
+        worker.process.send_signal(RAW_STACKS_SIGNAL)
+        lines = worker.lines_until("end of the stacks")
+        titles = [int(found[1]) for line in lines if (found := re.match(r"thread (\d+), \w+:$", line))]
+        assert worker.process.pid in titles
+        assert len(titles) == len(set(titles)) == 5
+        assert sum(line == "Stack (most recent call first):" for line in lines) == 5
+        assert sum(line.endswith(" in churns") for line in lines) == 3
+        assert sum(line.endswith(" in waits_for_a_lock") for line in lines) == 1
+        # It holds back the signal, and is not waited for.
+        assert sum(bool(re.fullmatch(r"thread \d+ does not answer", line)) for line in lines) == 1
+
+
+def test_one_that_is_asked_again_meanwhile_is_written_once_more_or_not_at_all(start: Any) -> None:
+    worker = start("busy")
+    for _ in range(50):
+        worker.process.send_signal(RAW_STACKS_SIGNAL)
+    lines = worker.lines_until("end of the stacks")
+    assert sum(line.endswith(" in waits_for_a_lock") for line in lines) == 1
+
+
 def test_the_signals_are_nobody_elses() -> None:
     assert {STACKS_SIGNAL, RAW_STACKS_SIGNAL}.isdisjoint(signal.Signals)
     # process.end_with_parent has the last one.
@@ -208,6 +254,28 @@ def test_a_task_is_followed_through_all_it_awaits() -> None:
         return [place.code.co_name for place in look]
 
     assert asyncio.run(main()) == ["outer", "middle", "inner", "generated", "other"]
+
+
+def test_a_task_of_the_server_shows_what_it_calls_and_nothing_of_its_own() -> None:
+    async def app(scope: object, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+
+    async def main() -> dict[str, list[str]]:
+        lifespan = Lifespan(app, "on", {}, Log())
+        await lifespan.startup()
+        serving = asyncio.create_task(lifespan.shutdown(), name="server")
+        own = asyncio.create_task(asyncio.sleep(3600), name="own")
+        tasks = {task.get_name(): task for task in asyncio.all_tasks()}
+        await asyncio.sleep(0)
+        found = {name: [place.code.co_name for place in look_at_task(tasks[name])] for name in ("own", "server")}
+        found["lifespan"] = [place.code.co_name for place in look_at_task(tasks["lifespan"])][:1]
+        own.cancel()
+        await serving
+        return found
+
+    assert asyncio.run(main()) == {"own": ["sleep"], "server": [], "lifespan": ["app"]}
 
 
 def test_a_recursion_is_cut_to_its_innermost_frames() -> None:

@@ -1,8 +1,8 @@
 """The client of the control API: finds a server's socket and speaks HTTP over it.
 
 Which server is meant: the socket, process id or pid file given, else the socket that DRAWBAR_CONTROL_SOCKET or
-drawbar.toml names, else the only server of this user that runs. Mistakes in that are the operator's; what the server
-refuses is `Refused`.
+drawbar.toml names, else the only server of this user that runs, or of several the only one started here. Mistakes in
+that are the operator's; what the server refuses is `Refused`.
 """
 
 import http.client
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from drawbar.cli.mistakes import complain
 from drawbar.config import OperatorError
 from drawbar.config.control import AUTO
 from drawbar.config.log import OFF
@@ -29,7 +30,7 @@ WAIT_S = 3660.0
 LONGEST_PID = 10
 """Digits: a process id is a C int."""
 
-CONTROL_HELP = "Control socket, or process id or pid file of the master.  [default: the only]"
+CONTROL_HELP = "Control socket, or process id or pid file of the master.  [default: the only, or the one started here]"
 """Of the option `choose` takes."""
 
 RIGHT = "name one with --control PATH or --control PID"
@@ -113,8 +114,21 @@ def choose(control: str | None, environ: Mapping[str, str], uid: int) -> Client:
     if not running:
         places = " or ".join(directories(environ, uid))
         raise OperatorError(f"no server of yours is running (looked in {places})", right=RIGHT)
+    here = [instance for instance in running if _is_here(instance)]
+    if len(here) == 1:
+        one = f"{here[0].pid}{_served(here[0])}"
+        complain(f"{len(running)} servers are running: this is {one}, which was started here", "note")
+        return Client(here[0].path)
     listed = ", ".join(f"{instance.pid}{_served(instance)}" for instance in running)
     raise OperatorError(f"{len(running)} servers are running: {listed}", right=RIGHT)
+
+
+def _is_here(instance: Instance) -> bool:
+    """Its master's directory is the present one: a master never leaves that it was started in."""
+    try:
+        return os.path.samefile(f"/proc/{instance.pid}/cwd", os.curdir)
+    except OSError:
+        return False
 
 
 def _pid_in(control: str) -> int | None:

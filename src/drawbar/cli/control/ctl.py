@@ -50,8 +50,8 @@ class Commands(click.Group):
 def ctl(ctx: click.Context, control: str | None) -> None:
     """Ask and tell a running server, over its control socket.
 
-    Without --control it is the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml names, or else your only running
-    server's.
+    Without --control it is the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml names, or else that of your only
+    running server, or of the only one that was started in this directory.
     """
     ctx.meta["client"] = lambda: choose(control, os.environ, os.geteuid())
 
@@ -117,6 +117,8 @@ def replacing(verb: str, short_help: str, text: str) -> None:
     def command(ctx: click.Context, wait: bool) -> int:
         began = time.monotonic()
         result = client_of(ctx).post(f"/{verb}", {"wait": wait}, wait=wait)
+        for warning in result.get("warnings", []):
+            complain(plain(str(warning)), "warning")
         took = f" in {in_words(time.monotonic() - began)}" if wait else ""
         say(result, f"{verb} {'done' if wait else 'begun'}{took}")
         return 0
@@ -207,7 +209,7 @@ def reopen(ctx: click.Context) -> int:
 @AS_JSON
 @click.pass_context
 def config(ctx: click.Context, every: bool, as_json: bool) -> int:
-    """The settings in force that somebody set, and where each comes from."""
+    """The settings in force that somebody set, as drawbar.toml has them, and where each comes from."""
     answer = client_of(ctx).get("/config", dict[str, Any])
     if as_json:
         emit(answer)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from drawbar.cli.control.show import busy, percentiles, phase_and_age, workers_ready
+from drawbar.cli.control.show import busy, last_error, percentiles, phase_and_age, workers_ready
 from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, cut, plain, size, time
-from drawbar.supervisor.control.status import Histogram, Status, Worker
+from drawbar.supervisor.control.status import Histogram, Status, Worker, awaited
 
 NARROW = 100
 """Columns of a terminal below which the age of a worker is left out."""
@@ -106,8 +106,7 @@ def _queues(status: Status) -> Iterator[tuple[str, str]]:
     ]
     if parts:
         yield "backlog", ", ".join(parts)
-    if status.last_error:
-        yield "last error", plain(status.last_error)
+    yield from last_error(status)
 
 
 def _columns(*, wide: bool) -> list[Column]:
@@ -143,8 +142,7 @@ def _row(change: Change, worker: Worker, *, wide: bool) -> list[str]:
 
 
 def _oldest(workers: Sequence[Worker]) -> str:
-    in_flight = [running for worker in workers for running in worker.in_flight]
-    found = max(in_flight, key=lambda running: running.seconds, default=None)
+    found = max(awaited(workers), key=lambda running: running.seconds, default=None)
     return "" if found is None else f"{time(found.seconds)} {plain(found.request)}"
 
 

@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from drawbar.cli.control.table import Column, pairs, table
-from drawbar.cli.control.text import count, plain, plural, size, time
-from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker
+from drawbar.cli.control.text import count, plain, size, time
+from drawbar.config.settings import SETTINGS
+from drawbar.config.written import quoted, toml
+from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker, awaited
+from drawbar.supervisor.words import plural
 
 DEFAULT = "default"
 """Where a setting that nobody set comes from."""
@@ -50,26 +53,50 @@ def busy(worker: Worker) -> str:
     return f"{worker.busy}/{worker.threads}" if worker.threads else str(worker.busy)
 
 
+def last_error(status: Status) -> Iterator[tuple[str, str]]:
+    """What went wrong last, and how long ago; nothing when nothing did, or it is mended."""
+    if status.last_error:
+        age = "" if status.last_error_s_ago is None else f"{time(status.last_error_s_ago)} ago: "
+        yield "last error", f"{age}{plain(status.last_error)}"
+
+
 def percentiles(counted: Histogram) -> str:
     """`p50 0.8 ms  p95 4.1 ms  p99 21 ms`."""
     return "  ".join(f"p{share * 100:.0f} {time(counted.quantile(share))}" for share in (0.5, 0.95, 0.99))
 
 
 def settings_lines(answer: Mapping[str, Any], every: bool) -> list[str]:
-    """The settings in force, section by section, each with where it comes from; without `every` those somebody set."""
-    settings = [item for item in answer.get("settings", []) if every or item.get("source") != DEFAULT]
-    lines = [f"file  {answer.get('file') or 'none'}"]
+    """The settings in force as a drawbar.toml, each with where it comes from; without `every` those somebody set."""
+    settings = [
+        item for item in answer.get("settings", []) if every or item.get("source") != DEFAULT or "waits" in item
+    ]
+    lines = [f"# file: {answer.get('file') or 'none'}"]
     section = ""
     for item in settings:
         name, _, field = str(item["key"]).partition(".")
         if name != section:
             lines += ["", f"[{name}]"]
             section = name
-        source = item.get("source")
-        lines.append(f"{field} = {item['value']}  # {source if source == DEFAULT else f'from {source}'}")
+        lines.append(f"{field} = {_toml(item, 'value')}  # {_remark(item)}")
     if not settings:
-        lines += ["", "every setting has its default"]
+        lines += ["", "# every setting has its default"]
     return [plain(line) for line in lines]
+
+
+def _remark(item: Mapping[str, Any]) -> str:
+    source = item.get("source")
+    place = source if source == DEFAULT else f"from {source}"
+    return f"{place}; waits for an upgrade: {_toml(item, 'waits')}" if "waits" in item else str(place)
+
+
+def _toml(item: Mapping[str, Any], member: str) -> str:
+    """The text of a value as TOML; a setting that only the server knows, being of another version, is text."""
+    text = str(item[member])
+    setting = next((setting for setting in SETTINGS if setting.key == item["key"]), None)
+    try:
+        return quoted(text) if setting is None else toml(setting, setting.parse(text))
+    except ValueError:
+        return quoted(text)
 
 
 def stacks_lines(answer: Mapping[str, Any]) -> list[str]:
@@ -145,8 +172,7 @@ def _trouble(status: Status) -> Iterator[tuple[str, str]]:
     retiring = [f"worker {worker.slot} ({worker.retiring})" for worker in status.workers if worker.retiring]
     if retiring:
         yield "* leaving", ", ".join(retiring)
-    if status.last_error:
-        yield "last error", plain(status.last_error)
+    yield from last_error(status)
 
 
 OLDEST_SHOWN = 5
@@ -155,7 +181,7 @@ LONG_S = 1.0
 
 
 def _oldest(workers: Sequence[Worker], width: int) -> list[str]:
-    found = [(running.seconds, worker, running) for worker in workers for running in worker.in_flight]
+    found = [(running.seconds, worker, running) for worker in workers for running in awaited([worker])]
     slow = sorted((item for item in found if item[0] >= LONG_S), key=lambda item: -item[0])[:OLDEST_SHOWN]
     columns = (Column("IN FLIGHT"), Column("WORKER"), Column("REQUEST", right=False))
     rows = [

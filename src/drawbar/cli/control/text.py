@@ -53,8 +53,3 @@ def cut(text: str, width: int) -> str:
     if len(text) <= width:
         return text
     return text[: width - 1] + SHORT if width > 0 else ""
-
-
-def plural(number: int, one: str, many: str = "") -> str:
-    """`1 worker`, `3 workers`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

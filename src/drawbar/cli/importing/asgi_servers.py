@@ -35,6 +35,7 @@ WATCHED: Final = Missing("source files are watched as they are; server.reload_di
 ONE_CODEC: Final = Needless("there is one HTTP implementation, and it is native")
 ONE_WEBSOCKET: Final = Needless("there is one WebSocket implementation")
 RUNTIME: Final = Needless("the reactor needs no threads of its own")
+ACCESS_LOG_SWITCH: Final = To("log.access", lambda on: "-" if on else "off")
 
 
 def _read_at_the_end(draft: Draft, said: Said) -> None:
@@ -68,10 +69,6 @@ def _loop(value: Any) -> str:
 
 
 # -- uvicorn
-
-
-def _uvicorn_log(draft: Draft, said: Said) -> None:
-    draft.put("log.access", said, lambda on: "-" if on else "off")
 
 
 def _header_switch(draft: Draft, said: Said) -> None:
@@ -110,7 +107,7 @@ UVICORN_RULES: Final[dict[str, Rule]] = {
     "env_file": ENVIRONMENT,
     "log_config": LOGGING,
     "log_level": To("log.level", level),
-    "access_log": _uvicorn_log,
+    "access_log": ACCESS_LOG_SWITCH,
     "use_colors": Needless("the log is plain text"),
     "proxy_headers": Needless("forwarding headers are believed from proxy.trusted, and from nobody else"),
     "server_header": _header_switch,
@@ -281,10 +278,6 @@ def _granian_keepalive(draft: Draft, said: Said) -> None:
         draft.put("timeouts.keepalive", said, lambda _: 0)
 
 
-def _granian_log(draft: Draft, said: Said) -> None:
-    draft.put("log.access", said, lambda on: "-" if on else "off")
-
-
 def _granian_silence(draft: Draft, said: Said) -> None:
     if said.value is False:
         draft.put("log.error", said, lambda _: "off")
@@ -332,7 +325,7 @@ GRANIAN_RULES: Final[dict[str, Rule]] = {
     "log": _granian_silence,
     "log_level": To("log.level", level),
     "log_config": LOGGING,
-    "access_log": _granian_log,
+    "access_log": ACCESS_LOG_SWITCH,
     "access_log_fmt": Missing("log.access_format is combined or json"),
     **dict.fromkeys(
         (

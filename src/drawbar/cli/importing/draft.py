@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from drawbar.config.settings import SETTINGS, Setting, sections
 from drawbar.config.sources import Effective, Origin, all_conflicts, build
+from drawbar.config.written import toml
 
 SHOWN_CHARACTERS: Final = 60
 """Of a value in a remark; the rest is left out."""
@@ -159,13 +160,9 @@ class Draft:
         return "\n".join(map(_printable, lines)) + "\n"
 
     def _line(self, setting: Setting) -> str:
-        value = self.values[setting.key]
-        if setting.many:
-            text = f"[{', '.join(_literal(setting, part) for part in value)}]"
-        else:
-            text = _literal(setting, value)
         aside = self.asides.get(setting.key)
-        return f"{setting.field} = {text}" + (f"  # {aside}" if aside else "")
+        line = f"{setting.field} = {toml(setting, self.values[setting.key])}"
+        return line + (f"  # {aside}" if aside else "")
 
     def _effective(self) -> tuple[Effective, ...]:
         return tuple(
@@ -177,22 +174,6 @@ class Draft:
 def _has_variable(value: object) -> bool:
     """Whether a shell would have put something in."""
     return any(isinstance(part, str) and "$" in part for part in (value if isinstance(value, list) else [value]))
-
-
-def _literal(setting: Setting, value: Any) -> str:
-    """One value in TOML."""
-    text = setting.kind.show(value)
-    if setting.is_flag or (text.isdigit() and _reads_as(setting, int(text), value)):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _reads_as(setting: Setting, raw: object, value: object) -> bool:
-    """Whether `raw` in the file means `value`: of text and octal digits it does not."""
-    try:
-        return bool(setting.kind.parse(raw) == value)
-    except ValueError:
-        return False
 
 
 def _printable(line: str) -> str:

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from drawbar.cli.importing.text_file import read_text
 from drawbar.config import OperatorError
 
 WEB: Final = "web"
@@ -34,13 +35,8 @@ class Command(NamedTuple):
 
 def processes(path: str) -> dict[str, str]:
     """A Procfile's types and commands; raises OperatorError."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"cannot be read: {error}", where=path) from error
     found: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         process = re.match(r"\s*([A-Za-z0-9_-]+)\s*:\s*(\S.*)", line)

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Rule, Said, Verdict
 from drawbar.cli.importing.ruby import Call, FromEnvironment, calls
-from drawbar.config import OperatorError
+from drawbar.cli.importing.text_file import read_text
 
 RUBY: Final = Missing("Drawbar runs Python: name its application, app.target")
 ALWAYS: Final = Needless("it is always so")
@@ -64,14 +64,9 @@ def reader(server: str, many: frozenset[str]) -> Callable[[str], list[Said]]:
     """Reads a file of that server's; settings in `many` are lists of what was said."""
 
     def read(path: str) -> list[Said]:
-        try:
-            with open(path, encoding="utf-8") as stream:
-                found = calls(stream.read(), path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise OperatorError(f"cannot be read: {error}", where=path) from error
         said: list[Said] = []
         lists: dict[str, list[object]] = {}
-        for call in found:
+        for call in calls(read_text(path), path):
             value = value_of(call)
             if call.name in many and not isinstance(value, Doubt):
                 lists.setdefault(call.name, []).append(value)

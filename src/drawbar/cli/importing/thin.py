@@ -10,6 +10,7 @@ from drawbar.cli.importing.draft import Draft, Missing, Needless, Off, Rule, Sai
 from drawbar.cli.importing.flags import Flag, flags, switches, values
 from drawbar.cli.importing.ruby_file import ALWAYS, RUBY
 from drawbar.cli.importing.server import Server
+from drawbar.cli.importing.text_file import read_text
 from drawbar.cli.importing.words import ENVIRONMENT, TITLE, TLS, log_file
 from drawbar.config import OperatorError
 
@@ -95,13 +96,8 @@ THIN_FLAGS: Final[dict[str, Flag]] = {
 
 def read_thin(path: str) -> list[Said]:
     """thin's YAML: `key: value` lines, and lists of lines that begin with a dash."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"cannot be read: {error}", where=path) from error
     found: list[Said] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         text = line.split(" #")[0].strip()
         if not text or text[0] == "#" or text in ("---", "..."):
             continue

@@ -14,6 +14,7 @@ from typing import Any, Final
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Rule, Said, To, Verdict
 from drawbar.cli.importing.flags import Flag, Flags
 from drawbar.cli.importing.server import Server
+from drawbar.cli.importing.text_file import read_text
 from drawbar.cli.importing.words import (
     DRAINS,
     ENVIRONMENT,
@@ -286,14 +287,9 @@ def _flags() -> Flags:
 
 def read(path: str) -> list[Said]:
     """uwsgi.ini. Its keys repeat, and its values have %(names) of other keys, so it is no file for configparser."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"cannot be read: {error}", where=path) from error
     found: dict[str, list[str]] = {}
     section = ""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         text = line.strip()
         if not text or text[0] in "#;":
             continue

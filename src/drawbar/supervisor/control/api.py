@@ -5,6 +5,7 @@ At a public door only metrics and probes exist. A body that is no JSON object of
 misspelt member of a command must not be taken for none.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +14,7 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import Struct
 
-from drawbar.supervisor.control.line import ANSWER_S, WAIT_S, Refused, Silent
+from drawbar.supervisor.control.line import WAIT_S, Refused, Silent
 from drawbar.supervisor.control.metrics import CONTENT_TYPE, render
 from drawbar.supervisor.control.problems import KINDS, Problem, Reply
 from drawbar.supervisor.control.state import State
@@ -71,11 +72,14 @@ Route = Callable[[Request], Reply]
 
 
 class Api:
-    """The application for one kind of door."""
+    """The application for one kind of door. waiters: commands that may be waited for at a time."""
 
-    def __init__(self, state: State, log: Log, *, public: bool) -> None:
+    def __init__(self, state: State, log: Log, *, public: bool, waiters: int) -> None:
         self._state = state
         self._log = log
+        self._waiters = waiters
+        self._places = threading.Semaphore(waiters)
+        """Of those who wait."""
         probes: dict[str, Route] = {"/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}
         asks: dict[str, Route] = {"/status": self._status, "/config": self._config, "/stacks": self._stacks}
         tells: dict[str, Route] = {
@@ -148,12 +152,22 @@ class Api:
 
     def _replace(self, verb: str) -> Route:
         def route(request: Request) -> Reply:
-            wait = _read(request.body, Replacing).wait
-            result = self._state.line.ask(verb, WAIT_S if wait else ANSWER_S, wait=wait)
+            if _read(request.body, Replacing).wait:
+                return _json(self._wait_for(verb))
             # 202: the server has taken it on and is at it (RFC 9110, 15.3.3).
-            return _json(result, 200 if wait else 202)
+            return _json(self._state.line.ask(verb, wait=False), 202)
 
         return route
+
+    def _wait_for(self, verb: str) -> Mapping[str, Any]:
+        """The result, when it is there. One too many is refused before the master hears of it."""
+        if not self._places.acquire(blocking=False):
+            why = f'{self._waiters} commands are waited for already; come later, or do without "wait" (--no-wait)'
+            raise Problem(503, why)
+        try:
+            return self._state.line.ask(verb, WAIT_S, wait=True)
+        finally:
+            self._places.release()
 
     def _simply(self, verb: str) -> Route:
         def route(request: Request) -> Reply:

@@ -26,7 +26,7 @@ from drawbar.supervisor.child import FAILED, READY, Report, Role, Spawned, spawn
 from drawbar.supervisor.control import messages
 from drawbar.supervisor.control.doors import Doors
 from drawbar.supervisor.control.messages import Answer, Hangup, Kind
-from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.logs import Log
 
 GRACE_S: Final = 2.0
@@ -123,15 +123,15 @@ class Desk:
         """The command is not done: `why` in one line."""
         self._send(command, Answer(command.id, error=why, kind=kind))
 
-    def on_died(self, pid: int, status: int) -> bool:
+    def on_died(self, pid: int, end: Exit) -> bool:
         """A child was reaped; False when it is none of the desk's."""
         if pid not in self._children:
             return False
         self._children.remove(pid)
         if self._process is not None and self._process.pid == pid:
             self._part()
-        if status != 0 and pid != self._explained:
-            self.log.warning(f"the control process (pid {pid}) {describe_exit(status)}")
+        if end.status != 0 and pid != self._explained:
+            self.log.warning(f"the control process (pid {pid}) {end.describe()}")
         return True
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from drawbar.supervisor.control.status import Cell, Histogram, Memory, Record, Totals, why_not_ready
+from drawbar.supervisor.control.status import Cell, Histogram, Memory, Record, Totals, awaited, why_not_ready
 from drawbar.supervisor.pool import Cause, Phase
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -93,12 +93,14 @@ def _now(cells: list[Cell]) -> Iterator[str]:
     yield from gauge("drawbar_requests_running", "Requests inside the application.", busy)
     waiting = sum(cell.waiting for cell in cells)
     yield from gauge("drawbar_requests_waiting", "Requests that wait for the application.", waiting)
-    oldest = max((running.seconds for cell in cells for running in cell.in_flight), default=0.0)
-    yield from gauge("drawbar_oldest_request_seconds", "Age of the oldest request in flight.", oldest)
-    yield from gauge("drawbar_threads", "Threads that call the application.", sum(cell.threads for cell in cells))
-    # Of a worker with tasks many more calls than threads can run.
+    oldest = max((running.seconds for running in awaited(cells)), default=0.0)
+    yield from gauge(
+        "drawbar_oldest_request_seconds", "Age of the oldest request whose response has not begun.", oldest
+    )
+    yield from gauge("drawbar_threads", "Calls of the application there may be.", sum(cell.threads for cell in cells))
+    # Of a worker without a limit nothing is full.
     at_work = sum(min(cell.busy, cell.threads) for cell in cells)
-    yield from gauge("drawbar_threads_busy", "Threads inside the application.", at_work)
+    yield from gauge("drawbar_threads_busy", "Of those, calls that run.", at_work)
 
 
 def _runtime(told: Exposition) -> Iterator[str]:

@@ -33,7 +33,10 @@ IDLE_S = 60.0
 CONNECTIONS = 256
 """Open at a time; more wait in the listen queue."""
 THREADS = 16
-"""Answers in progress: all but one may be waiting for the master."""
+"""Answers in progress."""
+WAITERS = 12
+"""Of these, commands that are waited for until the workers are replaced, which may take long: past it 503. The others
+answer probes and whoever asks how it goes."""
 KEEPALIVE_S = 75.0
 HEAD_S = 10.0
 BODY_BYTES = 64 * 1024
@@ -51,7 +54,7 @@ def serve(doors: Doors, channel: "socket.socket", scoreboard: Any, log: Log, rep
     reactor.watch(line.fileno(), lambda: _read(line, reactor))
     state = State(line, scoreboard)
     policy = make_policy(log)
-    apps = {public: Api(state, log, public=public) for public in (False, True)}
+    apps = {public: Api(state, log, public=public, waiters=WAITERS) for public in (False, True)}
     for door in doors.awake():
         handler = WsgiHandler(apps[door.public], executor, multithread=True)
         listen(reactor, door.socket, Http1Connector(policy, handler), exclusive=False)

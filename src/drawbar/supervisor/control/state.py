@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from drawbar.net.figures import BOUNDS_S, Counters, InFlight
+from drawbar.net.figures import ANSWERING, BOUNDS_S, Counters, InFlight
 from drawbar.net.figures import Histogram as Counted
 from drawbar.net.scoreboard import Cell as Place
 from drawbar.net.scoreboard import Scoreboard
@@ -74,7 +74,7 @@ class State:
 
 def cell_of(place: Place, now_ns: int) -> Cell:
     """A place on the scoreboard as plain data."""
-    in_flight = sorted(place.in_flight(), key=lambda entry: entry.started_ns)
+    in_flight = [running_of(entry, now_ns) for entry in place.in_flight()]
     return Cell(
         pid=place.pid,
         requests=place.requests,
@@ -82,7 +82,7 @@ def cell_of(place: Place, now_ns: int) -> Cell:
         waiting=place.waiting,
         threads=place.threads,
         connections=place.connections,
-        in_flight=[running_of(entry, now_ns) for entry in in_flight],
+        in_flight=sorted(in_flight, key=lambda running: (running.answered, -running.seconds)),
     )
 
 
@@ -90,7 +90,8 @@ def running_of(entry: InFlight, now_ns: int) -> Running:
     """A request in flight as a person reads it."""
     peer = None if entry.peer is None else f"{entry.peer[0]}:{entry.peer[1]}"
     seconds = max(0, now_ns - entry.started_ns) / 1e9
-    return Running(entry.text, round(seconds, 6), called=entry.called_ns > 0, peer=peer)
+    answered = entry.raw or entry.state == ANSWERING
+    return Running(entry.text, round(seconds, 6), called=entry.called_ns > 0, peer=peer, answered=answered)
 
 
 def totals_of(counters: Counters) -> Totals:

@@ -5,6 +5,7 @@ so a field is added here and nowhere else. Times are seconds, sizes bytes, count
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct, field
@@ -57,6 +58,7 @@ class Record(Struct):
     desired: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     last_error: str | None = None
+    last_error_s_ago: float | None = None
     config_file: str | None = None
 
 
@@ -69,16 +71,21 @@ class Memory(Struct):
 
 
 class Running(Struct):
-    """A request in flight. `called` is false while it waits for its application."""
+    """A request in flight. `called` is false while it waits for its application.
+
+    `answered`: its response has begun, or another protocol took the connection over. A stream and a WebSocket last as
+    long as they like, and nobody waits for them.
+    """
 
     request: str
     seconds: float
     called: bool = True
     peer: str | None = None
+    answered: bool = False
 
 
 class Cell(Struct):
-    """What one worker counts on the scoreboard. `in_flight` has the oldest first."""
+    """What one worker counts on the scoreboard. `in_flight` has the oldest first, and those answered last."""
 
     pid: int
     requests: int = 0
@@ -87,6 +94,11 @@ class Cell(Struct):
     threads: int = 0
     connections: int = 0
     in_flight: list[Running] = field(default_factory=list)
+
+
+def awaited(cells: "Iterable[Cell | Worker]") -> "Iterator[Running]":
+    """The requests whose clients wait for an answer."""
+    return (running for cell in cells for running in cell.in_flight if not running.answered)
 
 
 class Histogram(Struct):
@@ -156,7 +168,7 @@ class Worker(Struct):
     connections: int = 0
     memory: Memory | None = None
     in_flight: list[Running] = field(default_factory=list)
-    """The oldest first, at most SHOWN of them."""
+    """The oldest first, and those answered last; at most SHOWN of them."""
 
 
 class Status(Struct):
@@ -179,6 +191,7 @@ class Status(Struct):
     restarts: dict[str, int]
     totals: Totals
     last_error: str | None
+    last_error_s_ago: float | None
     config_file: str | None
     memory: Memory | None
     """The master's own."""
@@ -210,6 +223,7 @@ def merge(record: Record, cells: dict[int, Cell], totals: Totals, memory: dict[i
         restarts=record.restarts,
         totals=totals,
         last_error=record.last_error,
+        last_error_s_ago=record.last_error_s_ago,
         config_file=record.config_file,
         memory=memory.get(record.pid),
         taken=taken,

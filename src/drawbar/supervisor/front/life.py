@@ -56,7 +56,8 @@ def run_front(
     stop_counting = count_in(cell)
     log = Log.from_config(config.log)
     stacks = Stacks(log)
-    raise_open_files(config.limits.connections)
+    # Workers that are attached are no connections of the site: none of them takes a client's file.
+    raise_open_files(config.limits.connections + config.api.attached)
     granted = read_tokens(config)
     access_log = None
     if config.log.access != "off":
@@ -75,7 +76,7 @@ def run_front(
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     front = make_front(config, reactor)
-    api = make_api(config, front, reactor, log, granted)
+    api = make_api(config, front, reactor, log, granted, cell)
     leaving = Leaving(front, api, reactor)
     ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
     for listener in site.listeners:
@@ -142,12 +143,15 @@ def make_front(config: Config, reactor: Reactor) -> Front:
     return front
 
 
-def make_api(config: Config, front: Front, reactor: Reactor, log: Log, granted: tokens.Tokens | None) -> Api:
+def make_api(
+    config: Config, front: Front, reactor: Reactor, log: Log, granted: tokens.Tokens | None, cell: Cell | None = None
+) -> Api:
     """The handler of the API's listeners."""
     limits = Limits(
         body_bytes=config.api.body_bytes,
         head_bytes=config.limits.head_bytes,
         polls=config.api.polls,
+        attached=config.api.attached,
         output_bytes=config.limits.output_high_bytes,
     )
 
@@ -160,6 +164,7 @@ def make_api(config: Config, front: Front, reactor: Reactor, log: Log, granted: 
         reactor,
         tokens=granted,
         limits=limits,
+        is_leaving=lambda: cell is not None and cell.phase == "draining",
         on_bad=lambda app, why: log.warning(f"a worker of {app} has answered badly: {why}"),
         on_error=on_error,
     )

@@ -14,6 +14,7 @@ import os
 import stat
 from typing import Final, NamedTuple
 
+import drawbar
 from drawbar.config import Config, OperatorError, ProcessConfig
 from drawbar.config.log import OFF, STANDARD
 from drawbar.supervisor.process import end_with_parent, stay_dumpable
@@ -180,6 +181,24 @@ def settle_as(config: Config, grace_s: float) -> Config:
         # It died when nothing was asked for; had it died before, the signal would have come.
         os._exit(EXIT_BROKEN)
     return config
+
+
+def require_readable(config: Config) -> None:
+    """Raises OperatorError when this process, as the user it has become, cannot import what an application will.
+
+    What is imported by then stays: a Python in root's home directory serves until the first import, which then finds
+    no module, not even of the standard library. Another root directory has what whoever made it put there.
+    """
+    if config.process.user is None or config.process.chroot is not None:
+        return
+    for what, file in (("Python's library", os.__file__), ("Drawbar", drawbar.__file__)):
+        directory = os.path.dirname(file)
+        if not (os.access(directory, os.R_OK | os.X_OK) and os.access(file, os.R_OK)):
+            raise OperatorError(
+                f"user {config.process.user} cannot read {what} in {directory}",
+                where="--user",
+                right="install it where that user can, such as below /usr/local or /opt",
+            )
 
 
 def _name_the_user(plan: Privileges) -> None:

@@ -291,10 +291,10 @@ class Listeners:
         self._left = {}
 
     def _reapply(self, config: Config, kept: dict[Place, list[Opened]]) -> None:
-        options = Options.of(config)
-        if options == Options.of(self._config):
-            return
         for place, sockets in kept.items():
+            options = _options(config, place)
+            if options == _options(self._config, place):
+                continue
             for opened in sockets:
                 reapply(opened, options, place.where)
 
@@ -333,7 +333,6 @@ class Listeners:
     ) -> dict[Place, list[Opened]]:
         """The sockets of all wanted places: those there are, and new ones. Opens none when one cannot be had."""
         complete: dict[Place, list[Opened]] = {}
-        options = Options.of(config)
         try:
             for place in wanted:
                 if place in had:
@@ -341,7 +340,7 @@ class Listeners:
                     continue
                 bind = _parse(place)
                 sharing = _sharing(place, bind, complete, left or {})
-                complete[place] = tries.open(bind, options, place.where, sharing)
+                complete[place] = tries.open(bind, _options(config, place), place.where, sharing)
         except BaseException:
             _close({place: opened for place, opened in complete.items() if place not in had})
             raise
@@ -386,6 +385,12 @@ def _beyond(config: Config, slots: set[int], had: dict[Place, list[Opened]]) -> 
     """Spread places of slots that are there and not wanted: what waits in them is not to be lost."""
     beyond = {place.slot for place in had} - slots - {SHARED}
     return [place for place in _wanted(config, beyond) if place in had and place.slot != SHARED and place.is_spread]
+
+
+def _options(config: Config, place: Place) -> Options:
+    """What the sockets of a place are made with."""
+    options = Options.of(config)
+    return options._replace(unix_mode=config.api.unix_mode) if place.option == API else options
 
 
 def _parse(place: Place) -> Bind:

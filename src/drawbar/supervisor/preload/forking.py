@@ -22,8 +22,9 @@ from typing import NamedTuple, NoReturn
 
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp
+from drawbar.hooks import ForkServer
 from drawbar.supervisor.child import EXIT_BROKEN, READY, Reporter, Role, attempt, in_one_line, say_goodbye
-from drawbar.supervisor.hooks import FORK_SERVER_HOOKS, ForkServer, Hooks
+from drawbar.supervisor.hooks import FORK_SERVER_HOOKS, Hooks
 from drawbar.supervisor.host.title import set_title
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.preload.fork_orders import (

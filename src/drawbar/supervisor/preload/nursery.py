@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from drawbar.config import Config
 from drawbar.net.scoreboard import Cell
 from drawbar.supervisor.child import FAILED, READY, Spawned
-from drawbar.supervisor.exits import describe_exit
+from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.pool import Timing, backoff
 from drawbar.supervisor.preload.fork_server import ForkServer
@@ -109,9 +109,9 @@ class Nursery:
                 former.stop()
             self._on_ready()
 
-    def on_died(self, pid: int, status: int, now: float) -> None:
+    def on_died(self, pid: int, end: Exit, now: float) -> None:
         """A fork server has ended."""
-        why = self._failure or f"the fork server (pid {pid}) died: {describe_exit(status)}"
+        why = self._failure or f"the fork server (pid {pid}) died: {end.describe()}"
         if self._coming is not None and self._coming.pid == pid:
             self._coming.close()
             self._coming = None

@@ -16,9 +16,11 @@ from typing import Any
 
 from drawbar.config import Config, OperatorError
 from drawbar.gateways.target import LoadedApp, load_target
+from drawbar.hooks import Worker
 from drawbar.supervisor.child import Reporter
-from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, Worker, finished_request
+from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, finished_request
 from drawbar.supervisor.host.places import go_home_if_lost
+from drawbar.supervisor.host.privileges import require_readable
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.worker import concurrency, serve_wsgi
@@ -41,6 +43,7 @@ def load_app(config: Config) -> LoadedApp:
     if config.app.target is None:
         raise OperatorError("no application to serve", where="app.target", right="name one such as module:app")
     app = config.app
+    require_readable(config)
     go_home_if_lost()
     concurrency.prepare(app)
     loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)

@@ -14,9 +14,8 @@ from drawbar.gateways.websocket import WebSocketGateway
 from drawbar.supervisor.worker.forks import disown_in_children
 from drawbar.supervisor.worker.request_timeout import watch_requests
 from drawbar.supervisor.worker.site import REOPEN_SIGNAL, ServerName, Site
+from drawbar.supervisor.worker.ticks import Ticks
 
-# Between two looks at the connections' deadlines while there are connections.
-TICK_SECONDS = 0.1
 # Of the graceful timeout, kept back for cancelled tasks and the lifespan's end before the master kills.
 FAREWELL_SECONDS = 2.0
 
@@ -69,6 +68,10 @@ class _Server:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        if task is not None:
+            # For whoever reads the stacks.
+            task.set_name("server")
         state: dict[str, object] = {}
         lifespan = Lifespan(self.site.app.app, self.site.config.app.lifespan, state, self.site.log)
         disown_in_children(self.reactor, self.site.listeners, self.site.abandon)
@@ -82,13 +85,16 @@ class _Server:
             # The loop takes its handlers away when it closes, and this signal's default is to kill.
             signal.pthread_sigmask(signal.SIG_BLOCK, {REOPEN_SIGNAL})
 
+    async def _wait_for_stop(self) -> None:
+        await self.stopping.wait()
+
     def _on_signal(self, number: int) -> None:
         if self.site.hear((number,), self.reactor):
             self.stopping.set()
 
     async def _serve(self, loop: asyncio.AbstractEventLoop, lifespan: Lifespan, state: dict[str, object]) -> None:
-        starting = asyncio.ensure_future(lifespan.startup())
-        stopping = asyncio.ensure_future(self.stopping.wait())
+        starting = asyncio.create_task(lifespan.startup(), name="startup")
+        stopping = asyncio.create_task(self._wait_for_stop(), name="stop signal")
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             # Told to stop before the application had started.
@@ -138,17 +144,13 @@ class _Server:
         reactor.set_on_defer(lambda: loop.call_soon(reactor.run_deferred))
         reactor.set_on_empty(self._on_empty)
         loop.add_reader(reactor.epoll_fd, reactor.drain_ready)
-        self._tick(loop)
+        timer = _Timer(loop)
+        Ticks(reactor, reactor.drain_ready, timer.set, site.config.timeouts.liveness).start()
 
     def _on_empty(self) -> None:
         """The last connection has closed, and either the worker stops or it was all there was to serve (inetd)."""
         self.empty.set()
         self.stopping.set()
-
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Sees to the deadlines of connections; without connections only a look now and then."""
-        self.reactor.drain_ready()
-        loop.call_later(TICK_SECONDS if self.reactor.connections else 10 * TICK_SECONDS, self._tick, loop)
 
     async def _drain(self, loop: asyncio.AbstractEventLoop, executor: TasksExecutor) -> None:
         graceful = self.site.config.timeouts.graceful
@@ -164,6 +166,19 @@ class _Server:
             task.cancel()
         if executor.running:
             await asyncio.wait(set(executor.running), timeout=FAREWELL_SECONDS / 2)
+
+
+class _Timer:
+    """Calls back once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, seconds: float | None, callback: Callable[[], None]) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = None if seconds is None else self._loop.call_later(seconds, callback)
 
 
 async def _within(waiting: object, seconds: float) -> None:

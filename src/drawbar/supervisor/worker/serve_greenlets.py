@@ -10,16 +10,16 @@ Imported only by servers that ask for greenlets, so gevent may be imported here,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from drawbar.config import OperatorError
+from drawbar.supervisor.worker.ticks import Ticks
 
 if TYPE_CHECKING:
     from drawbar.executors.greenlets import GreenletsExecutor
     from drawbar.net.reactor import Reactor
 
-# Between two looks at the connections' deadlines while there are connections.
-TICK_SECONDS = 0.1
 # Events of libev, as gevent's loop takes them.
 READ = 1
 
@@ -59,7 +59,7 @@ def wait(descriptor: int, writing: bool, timeout_ms: int) -> bool:
 class Hub:
     """The reactor's place in this thread's hub."""
 
-    def __init__(self, reactor: Reactor, maximum: int) -> None:
+    def __init__(self, reactor: Reactor, maximum: int, liveness_s: float) -> None:
         from gevent import get_hub
         from gevent.event import Event
 
@@ -68,6 +68,8 @@ class Hub:
         self.reactor = reactor
         self.loop = get_hub().loop
         self.over = Event()
+        self.timer: Any = None
+        self.ticks = Ticks(reactor, self._turn, self._set_timer, liveness_s)
         self.executor: GreenletsExecutor = GreenletsExecutor(reactor, maximum, self._look)
         reactor.set_waiter(wait)
         reactor.set_on_defer(lambda: self.loop.run_callback(self._resume))
@@ -76,11 +78,11 @@ class Hub:
         """Until the reactor is stopped, or has come to the end of its drain and the last call is over."""
         watcher = self.loop.io(self.reactor.epoll_fd, READ)
         watcher.start(self._turn)
-        self._tick()
+        self.ticks.start()
         try:
             self.over.wait()
         finally:
-            self.timer.close()
+            self._set_timer(None, self._turn)
             watcher.stop()
             watcher.close()
 
@@ -88,11 +90,12 @@ class Hub:
         """Calls of the application run or wait."""
         return bool(self.executor.running or self.executor.waiting)
 
-    def _tick(self) -> None:
-        """Sees to the deadlines of connections; without connections only a look now and then."""
-        self._turn()
-        self.timer = self.loop.timer(TICK_SECONDS if self.reactor.connections else 10 * TICK_SECONDS)
-        self.timer.start(self._tick)
+    def _set_timer(self, seconds: float | None, callback: Callable[[], None]) -> None:
+        if self.timer is not None:
+            self.timer.close()
+        self.timer = None if seconds is None else self.loop.timer(seconds)
+        if self.timer is not None:
+            self.timer.start(callback)
 
     def _turn(self) -> None:
         self.reactor.drain_ready()

@@ -55,7 +55,7 @@ def make_calls(site: Site, reactor: Reactor, private: Sequence[int] = ()) -> Cal
     if model == "greenlets":
         from drawbar.supervisor.worker.serve_greenlets import Hub
 
-        hub = Hub(reactor, calls_at_once(site.config.app, model))
+        hub = Hub(reactor, calls_at_once(site.config.app, model), site.config.timeouts.liveness)
         # They share one thread, and yet a call may begin before another has ended.
         return Calls(hub.executor, hub.run, hub.is_busy, multithread=True)
     if model == "fork":

@@ -1,12 +1,13 @@
 """Where a worker's threads and tasks are: their stacks in the log, on demand and however stuck the worker is.
 
 Two ways lead there. The readable one is Python: names, source lines, what each task awaits; it needs a reactor that
-moves. The sure one is faulthandler's, which writes all threads' stacks from a signal handler in C, whoever holds the
-interpreter's lock. `STACKS_SIGNAL` asks for the first, and gets the second when nobody has answered within
-`ANSWER_SECONDS`, so whoever asks need not know how the worker is. `RAW_STACKS_SIGNAL` asks for the second at once.
+moves. The sure one is in C, where each thread writes its own stack from a signal handler, whoever holds the
+interpreter's lock (`own_stacks`). `STACKS_SIGNAL` asks for the first, and gets the second when nobody has answered
+within `ANSWER_SECONDS`, so whoever asks need not know how the worker is. `RAW_STACKS_SIGNAL` asks for the second at
+once.
 
-Both are real-time signals, counted from the last as `process.end_with_parent` has that one: those with names have other
-uses, and libraries count from the first. An application that registers faulthandler for itself loses nothing.
+These are real-time signals, counted from the last as `process.end_with_parent` has that one: those with names have
+other uses, and libraries count from the first. An application that registers faulthandler for itself loses nothing.
 
 The functions that look are pure: a look is a list of places, cheap to take; source lines are read when it is written.
 """
@@ -19,14 +20,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, Final, NamedTuple
 
+import drawbar
 from drawbar.exchange.log_files import LogFiles
 from drawbar.net.reactor import Reactor
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import nobody_answers, signal_answered, tell_of_signal
+from drawbar.supervisor.words import plural
+from drawbar.supervisor.worker.own_stacks import have_each_thread_write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,9 +40,6 @@ STACKS_SIGNAL: Final = signal.SIGRTMAX - 1
 RAW_STACKS_SIGNAL: Final = signal.SIGRTMAX - 2
 CALL_STACK_SIGNAL: Final = signal.SIGRTMAX - 3
 """Sent to one thread by the process itself: the stack of that thread alone."""
-
-RAW: Final = {RAW_STACKS_SIGNAL: True, CALL_STACK_SIGNAL: False}
-"""What faulthandler answers, and whether with the stacks of all threads."""
 
 ANSWER_SECONDS: Final = 0.5
 """For the reactor to hear of STACKS_SIGNAL. Well below the second that the master gives a worker before it kills it."""
@@ -57,6 +58,11 @@ class Place(NamedTuple):
 
 
 _HERE: Final = os.path.join(os.path.dirname(__file__), "")
+_SERVER: Final = os.path.join(os.path.dirname(drawbar.__file__), "")
+
+THREAD: Final = "thread"
+TASK: Final = "task"
+"""First words of the titles."""
 
 Look = list[Place]
 """One stack, outermost frame first."""
@@ -94,7 +100,17 @@ def look_at_task(task: asyncio.Task[Any]) -> Look:
         if isinstance(frame, FrameType) and frame.f_lineno:
             places.append(Place(frame.f_code, frame.f_lineno))
         awaited = _first(awaited, "cr_await", "gi_yieldfrom", "ag_await") or _inside(awaited)
-    return places
+    return _without_server(places)
+
+
+def _without_server(places: Look) -> Look:
+    """The stack of a task from where the server's code calls other code; nothing of a task that only serves."""
+    import asyncio
+
+    count = next((n for n, place in enumerate(places) if not place.code.co_filename.startswith(_SERVER)), len(places))
+    rest = places[count:]
+    waits = os.path.join(os.path.dirname(asyncio.__file__), "")
+    return [] if count and all(place.code.co_filename.startswith(waits) for place in rest) else rest
 
 
 def _first(owner: object, *names: str) -> object:
@@ -136,7 +152,7 @@ def everything(loop: asyncio.AbstractEventLoop | None, me: int) -> list[tuple[st
     """Titles and stacks of all threads but the one that looks (`me`), and of the loop's tasks."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     found = [
-        (f"thread {names.get(ident, 'of somebody else')}", look_at_frame(frame))
+        (f"{THREAD} {names.get(ident, 'of somebody else')}", look_at_frame(frame))
         for ident, frame in sys._current_frames().items()
         if ident != me
     ]
@@ -147,8 +163,8 @@ def _tasks(loop: asyncio.AbstractEventLoop) -> list[tuple[str, Look]]:
     import asyncio
 
     tasks = sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name())
-    found = [(f"task {task.get_name()}", look_at_task(task)) for task in tasks[:MOST_TASKS]]
-    return found + ([(f"and {len(tasks) - MOST_TASKS} tasks more", [])] if len(tasks) > MOST_TASKS else [])
+    found = [(f"{TASK} {task.get_name()}", look_at_task(task)) for task in tasks[:MOST_TASKS]]
+    return found + ([(f"and {plural(len(tasks) - MOST_TASKS, 'task')} more", [])] if len(tasks) > MOST_TASKS else [])
 
 
 class Stacks:
@@ -163,10 +179,10 @@ class Stacks:
         # Of its own: its number must stay when the log is rotated, as handlers in C know nothing else.
         self.fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC) if log.is_off() else os.dup(log.file.fd)
         self._event_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        # A child of a worker that became the fork server: the module would take its parent's handlers for this one's.
-        for number, all_threads in RAW.items():
-            faulthandler.unregister(number)
-            faulthandler.register(number, file=self.fd, all_threads=all_threads, chain=False)
+        # A child of a worker that became the fork server: the module would take its parent's handler for this one's.
+        faulthandler.unregister(CALL_STACK_SIGNAL)
+        faulthandler.register(CALL_STACK_SIGNAL, file=self.fd, all_threads=False, chain=False)
+        have_each_thread_write(RAW_STACKS_SIGNAL, CALL_STACK_SIGNAL, self.fd)
         tell_of_signal(STACKS_SIGNAL, self._event_fd, ANSWER_SECONDS, RAW_STACKS_SIGNAL)
 
     def attach(self, reactor: Reactor, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -186,9 +202,8 @@ class Stacks:
 
     def close(self) -> None:
         """This process is a worker no more: who asks gets no answer."""
-        for number in RAW:
-            faulthandler.unregister(number)
-        for number in (STACKS_SIGNAL, *RAW):
+        faulthandler.unregister(CALL_STACK_SIGNAL)
+        for number in (STACKS_SIGNAL, RAW_STACKS_SIGNAL, CALL_STACK_SIGNAL):
             # Not the default, which would end the process.
             signal.signal(number, _unheard)
         os.close(self._event_fd)
@@ -198,7 +213,7 @@ class Stacks:
         signal_answered()
         os.eventfd_read(self._event_fd)
         found = everything(self._loop, threading.get_ident())
-        self._log.error(f"stacks of {len(found)} threads and tasks")
+        self._log.error(f"stacks of {_counted(title for title, _ in found)}")
         for title, look in found:
             self._log.error(f"{title}:")
             self._write(look)
@@ -229,6 +244,13 @@ class Stacks:
     def _write(self, look: Look, files: LogFiles | None = None) -> None:
         for line in lines_of(look):
             self._log.write("error", line, files)
+
+
+def _counted(titles: Iterable[str]) -> str:
+    """`1 thread`, `2 threads and 3 tasks`. The one that looks is not counted, and may be all there is."""
+    kinds = [title.partition(" ")[0] for title in titles]
+    parts = [plural(kinds.count(kind), kind) for kind in (THREAD, TASK) if kind in kinds]
+    return " and ".join(parts) or "no thread but the one that writes this"
 
 
 def _unheard(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,3 @@
+"""Types of the native module `log_stamp`."""
+
+def log_stamp(seconds: float) -> str: ...

@@ -1,0 +1,3 @@
+"""Types of the native module `own_stacks`."""
+
+def have_each_thread_write(all_signal: int, one: int, fd: int) -> None: ...
