@@ -116,7 +116,7 @@ func (l listener) keep(leave context.Context) {
 func dial() (*slot, error) {
 	site, socket, unix := strings.Cut(*from, "unix:")
 	if unix {
-		site = "http://front"
+		site = "http://localhost"
 	}
 	var conn net.Conn
 	connect := func(ctx context.Context, network, address string) (_ net.Conn, err error) {

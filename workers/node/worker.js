@@ -37,7 +37,7 @@ class Slot {
   dial() {
     this.useful = false;
     const unix = options.from.startsWith('unix:');
-    const url = new URL('/api/v2/attach', unix ? 'http://front' : options.from);
+    const url = new URL('/api/v2/attach', unix ? 'http://localhost' : options.from);
     url.search = new URLSearchParams({ app: options.app, label: options.label ?? '' });
     const headers = { Connection: 'Upgrade', Upgrade: 'PTTH/1.0' };
     try {

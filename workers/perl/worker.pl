@@ -53,7 +53,7 @@ sub dial {
     $unix or setsockopt $io, $_->[2] // IPPROTO_TCP, $_->[0], $_->[1] for @keep_alive, [SO_KEEPALIVE, 1, SOL_SOCKET];
     my $token = $opt{'token-file'} && 'Authorization: Bearer ' . do { local (@ARGV, $/) = $opt{'token-file'}; <> };
     my ($name, $label) = map { s/([^\w.~-])/sprintf '%%%02X', ord $1/ger } @opt{qw(app label)};
-    put("GET /api/v2/attach?app=$name&label=$label HTTP/1.1\r\nHost: ", $host // 'front', "\r\n",
+    put("GET /api/v2/attach?app=$name&label=$label HTTP/1.1\r\nHost: ", $host // 'localhost', "\r\n",
         $token ? $token =~ s/\s*\z/\r\n/r : '', "Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n");
     my $head = take("\r\n\r\n");
     $head =~ m{^HTTP/1\.1 101 } or die 'it said ', $head =~ s/\r.*//sr, (length $buffer || more()) && $buffer;

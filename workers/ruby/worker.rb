@@ -40,7 +40,7 @@ Slot = Struct.new(:app, :options) do
     end
     token = options[:'token-file'] && "Authorization: Bearer #{File.read(options[:'token-file']).strip}\r\n"
     @io.write("GET /api/v2/attach?#{URI.encode_www_form(options.slice(:app, :label))} HTTP/1.1\r\n" \
-              "Host: #{uri.host || 'front'}\r\n#{token}Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
+              "Host: #{uri.host || 'localhost'}\r\n#{token}Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
     head = @io.gets("\r\n\r\n").to_s
     raise "it said #{head.lines.first.inspect} #{@io.readpartial(4096)}" unless head.start_with?('HTTP/1.1 101 ')
   end
