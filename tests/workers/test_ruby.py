@@ -8,7 +8,6 @@ from tests.workers.conftest import Client, Worker, Workers, need
 from tests.workers.fronts import AnyFront
 from tests.workers.runtimes import SITES, WORKERS
 
-
 Serves = Callable[[str], Worker]
 
 
