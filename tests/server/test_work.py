@@ -176,7 +176,7 @@ def test_a_reload_replaces_the_workers(server: Servers) -> None:
             assert b"Drawbar-Released: 1" in old.read_to_end()
             old.close()
         assert news[0].request(GET).body == b"ok"
-        site.log.wait_for("reloaded: 1 workers of generation 2")
+        site.log.wait_for("reloaded: 1 worker of generation 2")
 
 
 def test_preloaded_workers_attach(server: Servers) -> None:

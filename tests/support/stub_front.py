@@ -235,7 +235,7 @@ class StubFront:
             elif not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
                 slot.socket.close()
                 return "lost"
-            elif not self._pass(job, slot, connection, event):
+            elif isinstance(event, h11.Event) and not self._pass(job, slot, connection, event):
                 return "done"
             elif isinstance(event, h11.EndOfMessage):
                 self._keep(job, slot, worker)

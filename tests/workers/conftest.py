@@ -33,7 +33,7 @@ class Worker:
         self._ended = False
 
     def stop(self) -> None:
-        """Asks it to leave, and checks that it does, with nobody left behind; unless a test has waited for its end."""
+        """Asks it to leave, and checks that it does, with nobody left behind. Unless the test has seen its end."""
         if self._ended:
             return
         if self.process.poll() is None:

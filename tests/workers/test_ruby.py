@@ -1,6 +1,6 @@
-"""Sinatra, on whatever Rack comes with it."""
+"""Sinatra and Rails, on whatever Rack comes with them."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -8,27 +8,23 @@ from tests.workers.conftest import Client, Worker, Workers, need
 from tests.workers.fronts import AnyFront
 from tests.workers.runtimes import SITES, WORKERS
 
+Serves = Callable[[str], Worker]
+
 
 @pytest.fixture
-def site(worker: Workers, front: AnyFront, tmp_path: Path) -> Worker:
-    """A Sinatra application on four slots."""
+def serve(worker: Workers, front: AnyFront) -> Serves:
+    """Serves one of the sites on four slots."""
+
+    def serving(site: str) -> Worker:
+        command = ["ruby", "-W0", str(WORKERS / "ruby/worker.rb"), "--from", front.url, "--app", "site"]
+        return worker([*command, str(SITES / "ruby" / site)], RAILS_ENV="production")
+
+    return serving
+
+
+def test_sinatra_is_served(serve: Serves, ask: Client) -> None:
     need("ruby", "/usr/share/doc/ruby-sinatra")
-    config = str(SITES / "ruby/sinatra.ru")
-    command = [
-        "ruby",
-        "-W:no-deprecated",
-        str(WORKERS / "ruby/worker.rb"),
-        "--from",
-        front.url,
-        "--app",
-        "site",
-        config,
-    ]
-    return worker(command)
-
-
-@pytest.mark.usefixtures("site")
-def test_sinatra_is_served(ask: Client) -> None:
+    serve("sinatra.ru")
     assert ask("GET", "/hello/you").body == b"hello you, by http from 127.0.0.1 at shop.test:8080"
     fields = ("Content-Type: application/x-www-form-urlencoded", "Cookie: who=me")
     response = ask("POST", "/order", *fields, body=b"what=tea")
@@ -40,3 +36,16 @@ def test_sinatra_is_served(ask: Client) -> None:
     moved = ask("GET", "/go")
     assert (moved.status, moved.header("location")) == (302, "http://shop.test:8080/hello/you")
     assert ask("GET", "/fail").status == 500
+
+
+def test_rails_is_served(serve: Serves, ask: Client) -> None:
+    need("ruby", "/usr/share/doc/ruby-railties")
+    serve("rails.ru")
+    response = ask("GET", "/hello")
+    assert response.body == b"hello from http://shop.test:8080/hello to 127.0.0.1"
+    cookies = [value.split("=")[0] for name, value in response.headers if name == "set-cookie"]
+    assert "order" in cookies
+    assert len(cookies) == 2
+    fields = ("Content-Type: application/x-www-form-urlencoded",)
+    assert ask("POST", "/order", *fields, body=b"what=tea").body == b'{"what":"tea"}'
+    assert ask("GET", "/missing").status == 404

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.server import ROOT
 from tests.workers.conftest import Client, Worker, Workers, need
 from tests.workers.fronts import TOKEN, AnyFront
 from tests.workers.runtimes import SITES, WORKERS
@@ -79,3 +80,18 @@ def test_waits_for_a_front_that_is_not_there(worker: Workers, front: AnyFront, a
     site.log.wait_for("Failed to connect")
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"
+
+
+def test_the_first_worker_of_the_documentation_works(worker: Workers, front: AnyFront, ask: Client) -> None:
+    need("curl", "jq")
+    text = (ROOT / "docs/workers.md").read_text()
+    script = text.partition("```sh\n")[2].partition("```")[0]
+    script = (
+        script.replace("http://localhost:4242", front.url).replace("app=shop", "app=site").replace("wait=30", "wait=1")
+    )
+    # It is not told to leave, so that happens between two requests.
+    site = worker(["sh", "-c", script], says="")
+    assert ask("GET", "/some/where").body == b"You asked for /some/where\n"
+    assert ask("GET", "/else").body == b"You asked for /else\n"
+    site.process.terminate()
+    site.wait(status=-signal.SIGTERM)
