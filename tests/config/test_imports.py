@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 # asyncio alone is 12 MB, click 3.5, and each of the others is of use only to some servers or after a mistake.
-HEAVY = ("asyncio", "click", "rich", "tomllib", "difflib", "ipaddress", "logging", "json", "tempfile", "traceback")
+HEAVY = (
+    *("asyncio", "click", "random", "rich", "tomllib", "difflib", "ipaddress", "logging", "json", "tempfile"),
+    "traceback",
+)
 
 
 def test_starting_a_server_loads_nothing_heavy() -> None:

@@ -1,6 +1,5 @@
 """When a worker has served its number of requests: it says so once, and serves on until it is replaced."""
 
-import random
 from collections.abc import Callable
 
 from drawbar.config import LifecycleConfig
@@ -10,6 +9,13 @@ CAUSE = "max-requests"
 """As pool.Cause names it."""
 
 
+def draw(least: int, most: int) -> int:
+    """A whole number from `least` to `most`, both included."""
+    import random  # four native modules come with it, and most servers draw nothing
+
+    return random.randint(least, most)
+
+
 class Enough:
     """Counts the requests of one worker up to its limit, to which chance adds, so that workers do not end together."""
 
@@ -17,7 +23,7 @@ class Enough:
         self,
         lifecycle: LifecycleConfig,
         report: Callable[[str], None],
-        chance: Callable[[int, int], int] = random.randint,
+        chance: Callable[[int, int], int] = draw,
     ) -> None:
         """report: told "recycle max-requests". chance: a whole number from the first to the second, both included."""
         jitter = lifecycle.max_requests_jitter
