@@ -41,44 +41,38 @@ cdef uint32_t _option(const char* base, uint32_t* at, uint32_t end) noexcept nog
     return stop
 
 
+cdef bint _lists(const Head* head, const char* base, const Field* field) noexcept nogil:
+    """Whether Connection lists that field by its name; NULL: any field that is not known to end here anyway."""
+    cdef uint32_t at, stop, end
+    cdef bint found
+    cdef int i
+    for i in range(head.n_fields):
+        if head.fields[i].known != KNOWN_CONNECTION:
+            continue
+        at = head.fields[i].value
+        end = at + head.fields[i].value_size
+        stop = _option(base, &at, end)
+        while at < end:
+            if field is NULL:
+                found = not _is_plain(base + at, stop - at)
+            else:
+                found = (stop - at == field.name_size
+                         and strncasecmp(base + at, base + field.name, field.name_size) == 0)
+            if found:
+                return True
+            at = stop
+            stop = _option(base, &at, end)
+    return False
+
+
 cdef bint names_others(const Head* head, const char* base) noexcept nogil:
-    cdef uint32_t at, stop, end
-    cdef int i
-    for i in range(head.n_fields):
-        if head.fields[i].known != KNOWN_CONNECTION:
-            continue
-        at = head.fields[i].value
-        end = at + head.fields[i].value_size
-        stop = _option(base, &at, end)
-        while at < end:
-            if not _is_plain(base + at, stop - at):
-                return True
-            at = stop
-            stop = _option(base, &at, end)
-    return False
-
-
-cdef bint _is_named(const Head* head, const char* base, const Field* field) noexcept nogil:
-    cdef uint32_t at, stop, end
-    cdef int i
-    for i in range(head.n_fields):
-        if head.fields[i].known != KNOWN_CONNECTION:
-            continue
-        at = head.fields[i].value
-        end = at + head.fields[i].value_size
-        stop = _option(base, &at, end)
-        while at < end:
-            if stop - at == field.name_size and strncasecmp(base + at, base + field.name, field.name_size) == 0:
-                return True
-            at = stop
-            stop = _option(base, &at, end)
-    return False
+    return _lists(head, base, NULL)
 
 
 cdef bint ends_here(const Head* head, const char* base, const Field* field, bint others) noexcept nogil:
     if field.known != KNOWN_NONE:
         return is_hop_by_hop(field.known)
-    return others and _is_named(head, base, field)
+    return others and _lists(head, base, field)
 
 
 cdef bint gives_back(const Head* head, const char* base) noexcept nogil:

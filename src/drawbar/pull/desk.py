@@ -13,7 +13,7 @@ from drawbar.exchange.errors import ClientDisconnected
 from drawbar.net.reactor import Reactor
 from drawbar.pull.call import Alarm, Call
 from drawbar.pull.entry import Entry, Fate, Room
-from drawbar.pull.envelope import Answer
+from drawbar.pull.envelope import Answer, Request
 from drawbar.pull.front import Delivery, Front
 from drawbar.pull.labels import Joined
 from drawbar.pull.leases import Leases
@@ -262,6 +262,19 @@ def body_of(delivery: Delivery, limits: Limits) -> bytes | None:
         return None
     body = delivery.open_body()
     return body.read() if body is not None else b""
+
+
+def request_of(delivery: Delivery) -> Request:
+    """What a worker is told of a request, but for its body."""
+    remote = delivery.remote
+    return Request(
+        delivery.method,
+        delivery.target,
+        delivery.http_version,
+        delivery.scheme,
+        remote[0] if remote is not None else "",
+        delivery.fields,
+    )
 
 
 def _app(entry: Entry) -> str:

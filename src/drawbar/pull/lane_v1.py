@@ -16,9 +16,9 @@ from typing import Final
 
 from drawbar.exchange.errors import AppError, ClientDisconnected
 from drawbar.pull.call import Call
-from drawbar.pull.desk import BAD_GATEWAY, Desk, body_of, refuse
+from drawbar.pull.desk import BAD_GATEWAY, Desk, body_of, refuse, request_of
 from drawbar.pull.entry import Entry
-from drawbar.pull.envelope import Invalid, Request, decode_v1, environment, request_json
+from drawbar.pull.envelope import Invalid, decode_v1, environment, request_json
 from drawbar.pull.front import Delivery
 from drawbar.pull.tokens import Grant
 
@@ -66,16 +66,7 @@ class LaneV1:
         if body is None:
             self.nothing(call)
             return
-        remote = delivery.remote
-        request = Request(
-            delivery.method,
-            delivery.target,
-            delivery.http_version,
-            delivery.scheme,
-            remote[0] if remote is not None else "",
-            delivery.fields,
-        )
-        call.respond(200, JSON, request_json(guid(lease_id), environment(request), body))
+        call.respond(200, JSON, request_json(guid(lease_id), environment(request_of(delivery)), body))
 
     def take(self, call: Call, grant: Grant) -> None:
         """POST: a response."""

@@ -18,9 +18,9 @@ from msgspec.json import encode
 
 from drawbar.exchange.errors import AppError, BodyError, ClientDisconnected
 from drawbar.pull.call import Call
-from drawbar.pull.desk import BAD_GATEWAY, Desk, body_of, refuse
+from drawbar.pull.desk import BAD_GATEWAY, Desk, body_of, refuse, request_of
 from drawbar.pull.entry import Entry
-from drawbar.pull.envelope import Invalid, Request, decode_v2, environment_of_lists, request_json
+from drawbar.pull.envelope import Invalid, decode_v2, environment_of_lists, request_json
 from drawbar.pull.front import Delivery
 from drawbar.pull.problem import Problem
 from drawbar.pull.tell import guarded
@@ -136,16 +136,7 @@ class _JsonLane:
         if body is None:
             self.nothing(call)
             return
-        remote = delivery.remote
-        request = Request(
-            delivery.method,
-            delivery.target,
-            delivery.http_version,
-            delivery.scheme,
-            remote[0] if remote is not None else "",
-            delivery.fields,
-        )
-        call.respond(200, fields, request_json(lease_id, environment_of_lists(request), body))
+        call.respond(200, fields, request_json(lease_id, environment_of_lists(request_of(delivery)), body))
 
 
 def _given_fields(delivery: Delivery, lease_id: str, now_ms: int) -> list[tuple[bytes, bytes]]:
