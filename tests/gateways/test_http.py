@@ -1,6 +1,7 @@
 """A server of HTTP/1.1 at the other end: what passes, what does not, and what becomes of a dialogue that breaks off."""
 
 import contextlib
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -199,17 +200,22 @@ def test_a_streamed_body_of_known_length_says_it(streaming: FrontSite) -> None:
     assert client.response("POST").status == 200
 
 
+def pour(site: FrontSite, into: socket.socket, data: bytes) -> int:
+    """Sends until neither the kernel nor the front takes more; how much they took."""
+    sent = 0
+    while True:
+        site.settle()
+        try:
+            sent += into.send(data[sent : sent + 65_536])
+        except BlockingIOError:
+            return sent
+
+
 def test_a_server_that_does_not_read_stops_its_client_and_no_memory_grows(streaming: FrontSite) -> None:
     worker, client = streaming.worker(receive_buffer=4_096), streaming.connect()
     body = LARGE * 2
-    sent = 0
     client.socket.sendall(request(b"Content-Length: %d" % len(body), line=b"POST / HTTP/1.1"))
-    while True:
-        streaming.settle()
-        try:
-            sent += client.socket.send(body[sent : sent + 65_536])
-        except BlockingIOError:
-            break
+    sent = pour(streaming, client.socket, body)
     # Send-ahead, read-ahead, and the buffers of three sockets.
     assert sent < 600_000
     worker.request()
@@ -601,13 +607,7 @@ def test_a_tunnel_holds_back_whoever_sends_faster_than_the_other_reads() -> None
         for direction in (0, 1):
             sides = tunnel(site, receive_buffer=4_096)
             sender, reader = sides[direction], sides[1 - direction]
-            sent = 0
-            while True:
-                site.settle()
-                try:
-                    sent += sender.socket.send(LARGE[sent : sent + 65_536])
-                except BlockingIOError:
-                    break
+            sent = pour(site, sender.socket, LARGE)
             assert sent < 900_000
             got = 0
             while got < len(LARGE):

@@ -97,6 +97,18 @@ class Client:
             raw.close()
 
 
+def leave_while_asked(site: Worker, ask: Client, gate: Path) -> bytes:
+    """Tells a worker to leave while it has a request, and waits until it has; what the client got."""
+    os.mkfifo(gate)
+    client = ask.begin("GET", f"/wait?{gate}")
+    with gate.open("w") as writing:
+        site.process.send_signal(signal.SIGTERM)
+        writing.write("done")
+    body = client.response().body
+    site.wait()
+    return body
+
+
 def need(*programs: str) -> None:
     """Skips, or where runtimes are required fails, unless each of `programs` is there: a command or a path."""
     missing = [name for name in programs if not (shutil.which(name) or Path(name).exists())]

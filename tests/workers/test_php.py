@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.conftest import Client, Worker, Workers, need
+from tests.workers.conftest import Client, Worker, Workers, leave_while_asked, need
 from tests.workers.fronts import AnyFront
 from tests.workers.runtimes import PHP
 
@@ -42,14 +42,7 @@ def test_slots_serve_at_once(site: Worker, ask: Client, tmp_path: Path) -> None:
 
 
 def test_finishes_what_it_has_and_leaves(site: Worker, ask: Client, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    client = ask.begin("GET", f"/wait?{gate}")
-    with gate.open("w") as writing:
-        site.process.send_signal(signal.SIGTERM)
-        writing.write("done")
-    assert client.response().body == b"done"
-    site.wait()
+    assert leave_while_asked(site, ask, tmp_path / "gate") == b"done"
 
 
 def test_leaves_for_its_supervisor_when_php_is_gone(site: Worker, ask: Client) -> None:

@@ -1,6 +1,5 @@
 """The worker of ten lines: curl, jq, and a command that answers."""
 
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import ROOT
-from tests.workers.conftest import Client, Worker, Workers, need
+from tests.workers.conftest import Client, Worker, Workers, leave_while_asked, need
 from tests.workers.fronts import TOKEN, AnyFront
 from tests.workers.runtimes import SITES, WORKERS
 
@@ -54,14 +53,7 @@ def test_a_command_that_fails_is_a_500(site: Worker, ask: Client) -> None:
 
 
 def test_finishes_what_it_has_and_leaves(site: Worker, ask: Client, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    client = ask.begin("GET", f"/wait?{gate}")
-    with gate.open("w") as writing:
-        site.process.send_signal(signal.SIGTERM)
-        writing.write("done")
-    assert client.response().body == b"done"
-    site.wait()
+    assert leave_while_asked(site, ask, tmp_path / "gate") == b"done"
 
 
 def test_brings_its_token(worker: Workers, make_front: Callable[..., AnyFront], tmp_path: Path) -> None:
