@@ -4,24 +4,24 @@ It runs no application code, speaks no HTTP and imports little, for what it impo
 in poll(2) until something happens: a signal, a child's report, a changed file, an order from the control socket, or
 the time the pool asked for. Idle it uses no processor time.
 
-What an event means stands elsewhere: for the workers in `pool` and `decisions`, as processes in `crew`, for the next
-configuration in `reloading`, for the next master in `succession`, for orders in `orders`.
+What an event means stands elsewhere: for the workers in `pool` and `decisions`, as processes in `crew`, for all of one
+kind in `team`, for the next configuration in `reloading`, for the next master in `succession`, for orders in `orders`.
 """
 
 import gc
+import math
 import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
 from drawbar.supervisor.announce import closing_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
-from drawbar.supervisor.crew import Crew
-from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import Exit, signal_name
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
@@ -35,17 +35,17 @@ from drawbar.supervisor.listening.listeners import Handover, Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.orders import Orders
 from drawbar.supervisor.poller import Poller
-from drawbar.supervisor.pool import Boot, Cause, Ending, Pool, Slot, Strategy, Timing, Worker
-from drawbar.supervisor.preload.nursery import Nursery
+from drawbar.supervisor.pool import Boot, Cause, Ending, Strategy, Timing, Worker
 from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
-from drawbar.supervisor.reloading import Former, in_force, later, require_file, take_over, timing_of, worker_count
+from drawbar.supervisor.reloading import Former, in_force, later, require_file, take_over, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
+from drawbar.supervisor.team import Ground, Team, TeamSpec
+from drawbar.supervisor.teams import Teams
 from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
-from drawbar.supervisor.vitals import interval
 from drawbar.supervisor.words import plural
 
 if TYPE_CHECKING:
@@ -75,19 +75,9 @@ class Master:
         self.config = config
         self.loaded = loaded
         self.clock = clock
-        self.pool = Pool(
-            slots=[
-                Slot(number) for number in range(1, worker_count(config, inherited.workers if inherited else None) + 1)
-            ],
-            timing=timing or timing_of(config),
-            strategy=Strategy(config.lifecycle.reload_strategy),
-            patient=config.server.reload,
-        )
         self.log = Log.from_config(config.log)
         self.paused = False
         """Nobody accepts connections."""
-        self.interface = ""
-        """What the workers found the application to be."""
         self.last_error = LastError(clock)
         self.began_at = time.time()
         self._began = clock()
@@ -96,20 +86,14 @@ class Master:
         self._timing = timing
         self._inherited = inherited
         self._teller = teller or Teller()
-        self.is_resized = inherited is not None and inherited.workers is not None
-        """Somebody said another number of workers than the configuration."""
         self._former: Former | None = None
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
         self._out_of_memory = OomCount()
         self._watcher: Spawned | None = None
-        self._settled = False
-        """What was last begun (start, reload) has come to its end."""
-        self._has_settled = False
-        """The start, at least, has."""
         self._stopped_by = ""
-        self._next_look = self._next_beat = self._began
+        self._next_beat = self._began
         self._had_terminal = has_terminal()
 
     # From start to end.
@@ -133,14 +117,16 @@ class Master:
         set_title("drawbar: master", "drawbar-master")
         self.pid_file.create()
         held.callback(self.pid_file.remove)
+        asked = inherited.workers if inherited else None
+        spec = self._lead_as(config, asked)
         self.listeners = Listeners(
             config,
-            slots=self._slots(),
+            slots=range(1, spec.workers + 1),
             inherited=Handover.from_text(inherited.listeners) if inherited else None,
             tell=self.log.warning,
         )
         held.callback(self.listeners.close)
-        self.scoreboard = take_scoreboard(inherited, len(self.pool.slots), self.log.warning)
+        self.scoreboard = take_scoreboard(inherited, spec.workers, self.log.warning)
         doors = inherited.doors if inherited else None
         self.desk = Desk(
             config, self.log, self.scoreboard, self._poller, private=self._private_to_desk, inherited=doors
@@ -149,35 +135,33 @@ class Master:
         held.callback(self._stop_watcher)
         self.orders = Orders(self)
         self.notifier = Notifier.from_environment(os.environ)
-        self.nursery = Nursery(
-            reports=self._reports,
-            private=lambda: [*self._private_to_desk(), *self.desk.private()],
-            cell_of=self.scoreboard.cell,
-            on_ready=self._on_fork_server_ready,
-            on_failed=self._on_fork_server_failed,
-        )
-        held.callback(self.nursery.close)
-        self.crew = Crew(
-            self.pool,
-            config=config,
-            listeners=self.listeners,
-            log=self.log,
-            scoreboard=self.scoreboard,
-            reports=self._reports,
-            nursery=self.nursery,
-            trade=self._trade,
-            private=self.private,
-            on_ready=self._on_ready,
-            clock=self.clock,
-        )
+        ground = Ground(self.scoreboard, self._reports, self.private, self._listening, self.clock)
+        self._make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
+        lead = self._make_team(spec, log=self.log, listeners=self.listeners, is_resized=asked is not None)
+        self.teams = Teams(lead)
+        held.callback(self.teams.close)
         return self._live()
 
-    def _slots(self) -> list[int]:
-        return [slot.number for slot in self.pool.slots]
+    def _lead_as(self, config: Config, asked: int | None = None) -> TeamSpec:
+        """What the team that listens is to be; asked: the number of its workers, if somebody has said one."""
+        return TeamSpec("", None, config, self._trade, worker_count(config, asked))
+
+    @property
+    def lead(self) -> Team:
+        """The team that listens for clients: what becomes of it becomes of the server."""
+        return self.teams.lead
+
+    @property
+    def is_stopping(self) -> bool:
+        """The server comes to its end."""
+        return self.lead.pool.ending is not None
+
+    def _listening(self) -> list[int]:
+        return [listener.fileno() for listener in self.listeners.sockets]
 
     def _private_to_desk(self) -> list[int]:
         """What the control process shall not hold: the desk adds its own."""
-        return [*self._own_descriptors(), *(listener.fileno() for listener in self.listeners.sockets)]
+        return [*self._own_descriptors(), *self._listening()]
 
     def private(self) -> list[int]:
         """Descriptors no child shall hold: a pipe's end in a second process hides its closing from the first."""
@@ -188,7 +172,7 @@ class Master:
             *self._reports.descriptors(),
             *self._signals.descriptors(),
             *self._teller.descriptors(),
-            *self.crew.descriptors(),
+            *self.teams.descriptors(),
             *self.succession.descriptors(),
         ]
 
@@ -201,22 +185,20 @@ class Master:
         give_back_memory()
         if self.config.server.reload:
             self._start_watcher()
-        if self.config.lifecycle.preload:
-            self._begin_fork_server()
+        for team in self.teams:
+            team.begin()
         while True:
-            for action in decide(self.pool, self.clock()):
-                if isinstance(action, End):
-                    return self._finish(action.code)
-                self.crew.carry_out(action)
+            ending = self.lead.act()
+            if ending is not None:
+                return self._finish(ending)
             self._settle()
             self._poller.wait(self._patience(), last=self._signals.read_fd)
             self.orders.take(self.desk.commands())
             self._look_after()
 
-    def _finish(self, code: int) -> int:
+    def _finish(self, ending: Ending) -> int:
         """The last words: the closing line, or why there was no serving."""
-        ending = self.pool.ending
-        if ending is None or ending.error is None:
+        if ending.error is None:
             self.log.info(closing_line(self._stopped_by, self.clock() - self._began))
         elif ending.operator:
             # The command line prints it on standard error; a log elsewhere shall tell it too.
@@ -226,59 +208,42 @@ class Master:
         else:
             self.log.critical(ending.error)
             self.succession.on_failed(ending.error)
-        return code
+        return ending.code
 
     # Time.
 
     def _patience(self) -> float | None:
         """Seconds until something is due; None: for ever."""
-        times = [next_wake(self.pool)]
-        if self._look_interval() is not None:
-            times.append(self._next_look)
+        due = min(team.wake_at() for team in self.teams)
         if self.notifier.watchdog_s is not None:
-            times.append(self._next_beat)
-        times.append(self.nursery.retry_at if self.nursery.retry_at < float("inf") else None)
-        due = [time for time in times if time is not None]
-        return min(due) - self.clock() if due else None
-
-    def _look_interval(self) -> float | None:
-        if self.pool.ending is not None:
-            return None
-        lifecycle, liveness_s = self.config.lifecycle, self.config.timeouts.liveness
-        return interval(liveness_s=liveness_s, max_memory=lifecycle.max_memory, refork=lifecycle.refork)
+            due = min(due, self._next_beat)
+        return due - self.clock() if due < math.inf else None
 
     def _look_after(self) -> None:
         """What is due by the clock alone."""
         now = self.clock()
-        seconds = self._look_interval()
-        if seconds is not None and now >= self._next_look:
-            self._next_look = now + seconds
-            self.crew.look()
-        if now >= self.nursery.retry_at and self.pool.ending is None:
-            self._begin_fork_server()
+        for team in self.teams:
+            team.look_after(now)
         if self.notifier.watchdog_s is not None and now >= self._next_beat:
             self._next_beat = now + self.notifier.watchdog_s
             self.notifier.beat()
 
     def _settle(self) -> None:
-        """What follows when each slot has its worker, or the new generation turned out not to start."""
-        if self.pool.held and self._former is not None:
-            self._roll_back(self.crew.last_failure)
-        if self._settled or self.nursery.is_preparing or not (self.pool.is_settled() or self.pool.held):
+        """What follows when each slot has its worker, or a new generation turned out not to start."""
+        lead = self.lead
+        if lead.pool.held and lead.former is not None:
+            self._roll_back(lead.crew.last_failure)
+        if not lead.settle():
             return
-        self._settled = self._has_settled = True
         self.listeners.drop_left()
-        if not self.config.lifecycle.preload and not self.pool.held:
-            self.nursery.close()
-        self.notifier.ready(plural(len(self.pool.slots), "worker serves", "workers serve"))
-        if not self.pool.held:
+        self.notifier.ready(plural(len(lead.pool.slots), "worker serves", "workers serve"))
+        if not lead.pool.held:
             self.succession.on_serving()
-        self.pool.strategy = Strategy(self.config.lifecycle.reload_strategy)
-        if self._former is not None:
-            self._former = None
+        if lead.former is not None:
+            lead.former = self._former = None
             self.last_error.forget()
-            self.log.info(f"reloaded: {plural(len(self.pool.slots), 'worker')} of generation {self.pool.generation}")
-        self.orders.on_settled(self.crew.last_failure if self.pool.held else None)
+            self.log.info(f"reloaded: {plural(len(lead.pool.slots), 'worker')} of generation {lead.pool.generation}")
+        self.orders.on_settled(lead.crew.last_failure if lead.pool.held else None)
 
     # Signals.
 
@@ -295,7 +260,7 @@ class Master:
             self.reopen_logs(by)
         elif request is Request.STACKS:
             self.write_stacks(by)
-        elif self.pool.ending is not None:
+        elif self.is_stopping:
             self.log.info(f"{by} is ignored: the server is stopping")
         elif request is Request.RELOAD:
             self._on_hangup(by)
@@ -304,7 +269,7 @@ class Master:
         elif request is Request.HALT:
             self._on_window_change(by)
         else:
-            self._try(self.resize, by, len(self.pool.slots) + (1 if request is Request.MORE else -1))
+            self._try(self.resize, by, len(self.lead.pool.slots) + (1 if request is Request.MORE else -1))
 
     def _try(self, order: Callable[..., object], *arguments: object) -> None:
         """An order by signal: who gave it reads the log."""
@@ -326,23 +291,23 @@ class Master:
         """SIGWINCH halts the workers, unless it says what it is named after."""
         if not has_terminal():
             self.log.info(f"{by}: the workers stop, the master stays; SIGHUP brings them back")
-            self.pool.on_halt()
+            self.lead.pool.on_halt()
 
     # Orders: by signal, and by way of the control socket. Each raises OperatorError when it cannot be followed.
 
     def stop(self, by: str, *, quick: bool = False) -> None:
         """Ends the server; each further time in more haste."""
-        first = self.pool.ending is None
-        self.pool.on_stop(self.clock(), quick=quick)
+        first, pool = not self.is_stopping, self.lead.pool
+        pool.on_stop(self.clock(), quick=quick)
         if first:
             self._stopped_by = by
-            self.crew.announce_end()
-            delay_s = 0.0 if quick else self.pool.timing.drain_delay_s
-            self.log.info(stopping_line(by, self.pool.stop_patience(), delay_s))
+            self.lead.crew.announce_end()
+            delay_s = 0.0 if quick else pool.timing.drain_delay_s
+            self.log.info(stopping_line(by, pool.stop_patience(), delay_s))
             self.notifier.stopping()
             self.succession.on_stop()
         else:
-            haste = "in haste" if self.pool.stops == 2 else "at once"
+            haste = "in haste" if pool.stops == 2 else "at once"
             self.log.info(f"{by} again: stopping {haste}")
 
     def reload(self, by: str, strategy: Strategy | None = None) -> list[str]:
@@ -360,9 +325,11 @@ class Master:
             config, kept = take_over(self.config, wanted)
             if loaded is not None and self.loaded is not None:
                 loaded = in_force(self.loaded, loaded, kept)
-            require_room(self.scoreboard, len(self.pool.slots), len(self._slots_of(config)), "server.workers")
+            spec = self._lead_as(config)
+            slots = self.lead.slots_with(spec)
+            require_room(self.scoreboard, len(self.lead.pool.slots), len(slots), "server.workers")
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
-            self._occupy(config, self._slots_of(config))
+            self._occupy(config, slots)
         # The system's errors are about this server's place, such as a working directory that was removed.
         except (OperatorError, OSError) as error:
             self.notifier.ready("the last reload was refused")
@@ -371,18 +338,11 @@ class Master:
         for line in warnings:
             self.log.warning(line)
         # One that has not come to serve yet is nothing to go back to.
-        former = Former(self.config, self.loaded, self.log, len(self.pool.slots), self.is_resized)
-        self._former = self._former or former
-        count = len(self._slots_of(config))
-        self.is_resized = self.is_resized and config.server.workers == self.config.server.workers
-        if count != len(self.pool.slots):
-            self._resize(count, on_trial=True)
-        self._adopt(config, loaded, log)
-        if strategy is not None:
-            self.pool.strategy = strategy
-        self._settled = False
-        self.log.info(f"{by}: reloading, {self.pool.strategy.value}")
-        self._renew()
+        self._former = self._former or Former(self.config, self.loaded, self.log)
+        self.lead.reload(spec, log, strategy)
+        self._adopt(Former(config, loaded, log))
+        self.log.info(f"{by}: reloading, {self.lead.pool.strategy.value}")
+        self.lead.renew()
         return warnings
 
     def _occupy(self, config: Config, slots: list[int]) -> None:
@@ -394,34 +354,27 @@ class Master:
             self.pid_file.move_to(self.config.process.pid_file)
             raise
 
-    def _adopt(self, config: Config, loaded: "Loaded | None", log: Log) -> None:
+    def _adopt(self, next_one: Former) -> None:
         """From now on this is the configuration."""
-        self.config = self.crew.config = config
-        self.loaded = loaded
-        self.log = self.crew.log = self.desk.log = log
-        self.pool.timing = self._timing or timing_of(config)
-        self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
+        self.config, self.loaded, self.log = next_one
+        self.desk.log = self.log
 
     def _roll_back(self, why: str) -> None:
-        """The new generation does not start: what replaces workers of the former one shall be like them."""
+        """The new generation does not start: the places are what they were."""
         self.last_error.keep(f"the last reload failed: {why}")
         assert self._former is not None
         former, self._former = self._former, None
-        self.pool.recalled = False
-        # What somebody has asked for since is not taken back.
-        self._resize(len(self.pool.slots) if self.is_resized else former.workers)
-        self.is_resized = self.is_resized or former.is_resized
+        self.lead.roll_back(former.log)
         try:
-            self._occupy(former.config, self._slots())
+            self._occupy(former.config, self.lead.slots())
         except OperatorError as error:
             self.tell_error(f"{self.last_error.line}; the former places are not to be had any more: {error}")
-        self._adopt(former.config, former.loaded, former.log)
-        self._settled = False
+        self._adopt(former)
 
     @property
     def is_settled(self) -> bool:
         """Nothing that was begun is still going on."""
-        return self._settled
+        return all(team.is_settled for team in self.teams)
 
     def upgrade(self, by: str) -> int:
         """Starts the program anew beside this master, to take its place; returns its process id.
@@ -434,32 +387,15 @@ class Master:
         """So many workers from now on, whatever the configuration says. Raises OperatorError."""
         if count < 1:
             raise OperatorError(f"{by}: one worker is the least", right="SIGWINCH stops them all")
-        require_room(self.scoreboard, len(self.pool.slots), count, by)
-        self.is_resized = True
-        self._resize(count)
+        require_room(self.scoreboard, len(self.lead.pool.slots), count, by)
+        self.lead.is_resized = True
+        self.lead.set_count(count)
         self.log.info(f"{by}: {plural(count, 'worker')} from now on")
 
-    def _resize(self, count: int, *, on_trial: bool = False) -> None:
-        """The highest slots go first; who leaves one serves on while new connections are led past it."""
-        delays = {
-            slot: self.listeners.retire_slot(slot) for slot in sorted(self._slots(), reverse=True) if slot > count
-        }
-        until = {slot: self.clock() + delay for slot, delay in delays.items() if delay}
-        self.pool.on_resize(count, until, on_trial=on_trial)
-        self.listeners.keep_slots(self._slots())
-        self._settled = False
-
-    def _slots_of(self, config: Config) -> list[int]:
-        """The slots there will be with this configuration."""
-        count = len(self.pool.slots)
-        if config.server.workers != self.config.server.workers or not self.is_resized:
-            count = worker_count(config, None)
-        return list(range(1, count + 1))
-
-    def kill(self, by: str, worker: Worker) -> None:
+    def kill(self, by: str, team: Team, worker: Worker) -> None:
         """Has one worker replaced: a new one first, then it drains."""
-        self.log.info(f"{by}: {self.crew.name(worker)} is to go")
-        self.crew.retire(worker, Cause.ORDER)
+        self.log.info(f"{by}: {team.crew.name(worker)} is to go")
+        team.crew.retire(worker, Cause.ORDER)
 
     def reopen_logs(self, by: str) -> None:
         """Has every process open its log files by their names again."""
@@ -471,18 +407,21 @@ class Master:
             self.tell_error(f"{by}: the former log is kept: cannot open {error.filename}: {error.strerror}")
         else:
             self.log.info(f"{by}: logs reopened")
-        self.crew.signal_all(signal.SIGUSR1)
+        for team in self.teams:
+            team.crew.signal_all(signal.SIGUSR1)
 
-    def write_stacks(self, by: str, worker: Worker | None = None) -> None:
+    def write_stacks(self, by: str, one: tuple[Team, Worker] | None = None) -> None:
         """Has every worker, or the one, write what its threads and tasks are doing."""
-        whose = plural(len(self.pool.workers), "worker") if worker is None else self.crew.name(worker)
+        asked = list(self.teams.workers()) if one is None else [one]
+        whose = plural(len(asked), "worker") if one is None else one[0].crew.name(one[1])
         self.log.info(f"{by}: the stacks of {whose} follow")
-        self.crew.write_stacks(worker)
+        for team, worker in asked:
+            team.crew.write_stacks(worker)
 
     def pause(self, *, paused: bool) -> None:
         """Has the workers accept no connections, or accept them again. Those that wait stay in the listen queue."""
         self.paused = paused
-        self.crew.pause(paused=paused)
+        self.lead.crew.pause(paused=paused)
         self.log.info("accepting is paused" if paused else "accepting again")
 
     # Reports and deaths.
@@ -491,20 +430,24 @@ class Master:
         if self._watcher is not None and pid == self._watcher.pid:
             self._on_watcher_report(line)
             return
-        worker = self.pool.find(pid)
-        self.nursery.on_report(pid, line) if worker is None else self.crew.on_report(worker, line)
+        found = self.teams.find(pid)
+        if found is not None:
+            team, worker = found
+            team.crew.on_report(worker, line)
+        elif (owner := self.teams.with_fork_server(pid)) is not None:
+            owner.nursery.on_report(pid, line)
 
-    def _on_ready(self, boot: Boot, worker: Worker, interface: str) -> None:
-        self.interface = interface
+    def on_ready(self, team: Team, boot: Boot, worker: Worker, interface: str) -> None:
+        """A worker serves."""
         if self.paused:
-            self.crew.pause_one(worker)
+            team.crew.pause_one(worker)
         if boot is Boot.FIRST:
             self._teller.ready()
-            self.log.info(self._trade.announce(self.config, interface, self.listeners, len(self.pool.slots)))
+            self.log.info(team.trade.announce(self.config, interface, self.listeners, len(team.pool.slots)))
         else:
             # Those of the start are many and stand in the line above; later ones are news.
-            level = "debug" if boot is Boot.ANOTHER and not self._has_settled else "info"
-            self.log.write(level, f"{self._trade.called(worker.slot)} is ready (pid {worker.pid})")
+            level = "debug" if boot is Boot.ANOTHER and not team.has_settled else "info"
+            self.log.write(level, f"{team.trade.called(worker.slot)} is ready (pid {worker.pid})")
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
@@ -514,56 +457,26 @@ class Master:
             self._bury(pid, Exit(status, self._out_of_memory.has_risen()))
 
     def _bury(self, pid: int, end: Exit) -> None:
-        worker = self.pool.find(pid)
-        if worker is not None:
-            self.crew.on_death(worker, end)
-            if worker.slot not in self._slots():
-                self.listeners.close_slot(worker.slot)
+        found = self.teams.find(pid)
+        if found is not None:
+            team, worker = found
+            team.bury(worker, end)
         elif self._watcher is not None and pid == self._watcher.pid:
             self._watcher = None
             # A terminal's Ctrl-C ends it with everything else.
-            if self.pool.ending is None:
+            if not self.is_stopping:
                 self.log.error(f"the watcher died: {end.describe()}; changes are no longer noticed")
         elif self.succession.has(pid):
             self.succession.on_died(end)
-        elif self.nursery.has(pid):
-            self.nursery.on_died(pid, end, self.clock())
+        elif (owner := self.teams.with_fork_server(pid)) is not None:
+            owner.nursery.on_died(pid, end, self.clock())
         else:
             self.desk.on_died(pid, end)
 
-    # The fork server.
-
-    def _renew(self) -> None:
-        """A new generation begins: when its fork server is ready, or at once without one."""
-        self.pool.on_recall()
-        if self.config.lifecycle.preload:
-            self._begin_fork_server()
-        else:
-            self.pool.barren = False
-            self.pool.on_change()
-
-    def _begin_fork_server(self) -> None:
-        self.pool.barren = not self.nursery.is_ready
-        try:
-            self.nursery.begin(self.config, self.log, self.clock())
-        except OSError as error:
-            self._on_fork_server_failed(f"no fork server can be started ({error.strerror})")
-
-    def _on_fork_server_ready(self) -> None:
-        self.log.debug("the fork server is ready")
-        was_barren, self.pool.barren = self.pool.barren, False
-        if not was_barren or self.pool.workers or self.pool.recalled:
-            self.pool.on_change()
-
-    def _on_fork_server_failed(self, why: str) -> None:
-        self.pool.barren = self.config.lifecycle.preload and not self.nursery.is_ready
-        if self.pool.ending is not None:
-            return
-        if not self.pool.booted:
-            self.pool.ending = Ending(code=2, error=why, operator=True)
-            return
+    def on_fork_server_failed(self, team: Team, why: str) -> None:
+        """No workers can be forked for now from what was to be loaded."""
         self.tell_error(f"{why}; the workers serve on")
-        if self._former is not None and not self.nursery.is_preparing:
+        if team.former is not None and not team.nursery.is_preparing:
             self._roll_back(why)
             self.orders.on_settled(why)
 
@@ -590,4 +503,4 @@ class Master:
             self.log.info("watching for changes")
         else:
             self.log.info(f"{os.path.relpath(line)} changed: reloading")
-            self._renew()
+            self.lead.renew()

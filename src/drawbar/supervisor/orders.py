@@ -12,6 +12,7 @@ from drawbar.supervisor.control.desk import Command
 from drawbar.supervisor.control.messages import Kind
 from drawbar.supervisor.pool import Strategy, Worker
 from drawbar.supervisor.report_status import effective_settings, status_of
+from drawbar.supervisor.team import Team
 
 if TYPE_CHECKING:
     from drawbar.supervisor.master import Master
@@ -96,7 +97,7 @@ class Orders:
         verb = self._verbs.get(command.verb)
         if verb is None:
             raise Refused(f"{command.verb} is nothing this server knows", "unknown")
-        if self._master.pool.ending is not None and command.verb in NOT_WHILE_STOPPING:
+        if self._master.is_stopping and command.verb in NOT_WHILE_STOPPING:
             raise Refused("the server is stopping", "conflict")
         return verb(command)
 
@@ -107,7 +108,7 @@ class Orders:
         if command.arguments.get("wait"):
             self._waiting.append((command, warnings))
             return None
-        return {"generation": self._master.pool.generation, "warnings": warnings}
+        return {"generation": self._master.lead.pool.generation, "warnings": warnings}
 
     def _upgrade(self, command: Command) -> Mapping[str, Any] | None:
         pid = self._master.upgrade(BY)
@@ -121,7 +122,7 @@ class Orders:
         return {}
 
     def _resize(self, command: Command) -> Mapping[str, Any]:
-        present = len(self._master.pool.slots)
+        present = len(self._master.lead.pool.slots)
         count = command.arguments.get("count", present + int(command.arguments.get("change", 0)))
         self._master.resize(BY, count)
         return {"workers": count}
@@ -131,31 +132,31 @@ class Orders:
         return {}
 
     def _kill(self, command: Command) -> Mapping[str, Any]:
-        worker = self._worker(command)
-        self._master.kill(BY, worker)
+        team, worker = self._worker(command)
+        self._master.kill(BY, team, worker)
         return {"pid": worker.pid}
 
     def _stacks(self, command: Command) -> Mapping[str, Any]:
         """Stacks are written by the workers, each when it comes to it: the answer says who writes, and where to."""
         master = self._master
-        worker = self._worker(command) if "pid" in command.arguments else None
+        one = self._worker(command) if "pid" in command.arguments else None
         if not master.log.writes("error"):
             raise Refused("stacks go to the error log, and that is off", "conflict")
-        master.write_stacks(BY, worker)
-        asked = master.pool.workers if worker is None else [worker]
+        master.write_stacks(BY, one)
+        asked = master.teams.workers() if one is None else [one]
         path = master.log.path
         return {
-            "asked": [{"slot": worker.slot, "pid": worker.pid} for worker in asked],
+            "asked": [{"slot": worker.slot, "pid": worker.pid} for _, worker in asked],
             "log": "standard error" if path is None else path,
         }
 
-    def _worker(self, command: Command) -> Worker:
+    def _worker(self, command: Command) -> tuple[Team, Worker]:
         """The one the order is about."""
-        worker = self._master.pool.find(int(command.arguments.get("pid", 0)))
-        if worker is None:
-            pids = ", ".join(str(worker.pid) for worker in self._master.pool.workers)
+        found = self._master.teams.find(int(command.arguments.get("pid", 0)))
+        if found is None:
+            pids = ", ".join(str(worker.pid) for _, worker in self._master.teams.workers())
             raise Refused(f"no worker has that process id; there are {pids or 'none'}", "unknown")
-        return worker
+        return found
 
     def _pause(self, *, paused: bool) -> Mapping[str, Any]:
         self._master.pause(paused=paused)

@@ -31,13 +31,11 @@ LASTING: Final = (
 
 
 class Former(NamedTuple):
-    """What to go back to when the configuration in force does not start."""
+    """A configuration, where it is from, and the log it wants: what to go back to when the next one does not start."""
 
     config: Config
     loaded: Loaded | None
     log: Log
-    workers: int
-    is_resized: bool
 
 
 def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:

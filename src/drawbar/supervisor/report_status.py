@@ -26,8 +26,8 @@ def status_of(master: "Master") -> dict[str, Any]:
         uptime_s=round(time.time() - master.began_at, 3),
         phase=phase_of(master),
         target=master.config.app.target,
-        interface=master.interface or None,
-        generation=master.pool.generation,
+        interface=master.lead.interface or None,
+        generation=master.lead.pool.generation,
         listeners=_listeners(master),
         workers=[
             WorkerRecord(
@@ -35,13 +35,13 @@ def status_of(master: "Master") -> dict[str, Any]:
                 pid=worker.pid,
                 generation=worker.generation,
                 phase=worker.phase.value,
-                cell=master.crew.cell_index(worker),
+                cell=team.crew.cell_index(worker),
                 started_s_ago=round(now - worker.started_at, 3),
                 retiring=None if worker.retiring is None else worker.retiring.value,
             )
-            for worker in master.pool.workers
+            for team, worker in master.teams.workers()
         ],
-        desired=len(master.pool.slots),
+        desired=len(master.lead.pool.slots),
         restarts=master.scoreboard.restarts(),
         last_error=master.last_error.line,
         last_error_s_ago=master.last_error.age_s,
@@ -53,7 +53,7 @@ def status_of(master: "Master") -> dict[str, Any]:
 
 def phase_of(master: "Master") -> str:
     """What the server is about, in one word."""
-    pool = master.pool
+    pool = master.lead.pool
     if pool.ending is not None:
         return "draining"
     if master.succession.is_under_way:

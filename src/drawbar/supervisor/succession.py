@@ -119,7 +119,7 @@ class Succession:
         self._successor = None
         ended = end.describe()
         master.orders.on_not_upgraded(self._failure or f"it {ended}")
-        if master.pool.ending is not None:
+        if master.is_stopping:
             return
         try:
             master.pid_file.restore()
@@ -136,7 +136,7 @@ class Succession:
             scoreboard=master.scoreboard.fd,
             listeners=master.listeners.handover().to_text(),
             doors=master.desk.handover(),
-            workers=len(master.pool.slots) if master.is_resized else None,
+            workers=len(master.lead.pool.slots) if master.lead.is_resized else None,
             file=master.loaded.file if master.loaded is not None else None,
         )
 
@@ -166,7 +166,8 @@ class Succession:
         self._handed_over = True
         master.desk.let_go()
         master.notifier.main_pid(pid)
-        master.pool.timing = master.pool.timing._replace(drain_delay_s=0.0)
+        pool = master.lead.pool
+        pool.timing = pool.timing._replace(drain_delay_s=0.0)
         master.stop(f"the new master (pid {pid})")
 
     def _read(self) -> bytes:
