@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from drawbar.config.apps import AppTable
+from drawbar.config.app_table import AppTable
 from drawbar.config.kinds import BOOLEAN, INTEGER, TEXT, Hint, Kind, choice
 from drawbar.config.section import Section
 from drawbar.config.tree import Config

@@ -5,12 +5,14 @@ section has defaults, so `Config()` is a server on 127.0.0.1:8000 that only lack
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from drawbar.config.api import ApiConfig
 from drawbar.config.app import AppConfig
-from drawbar.config.apps import AppPlan, AppTable, FrontConfig, disputed, plan_apps
+from drawbar.config.app_table import LAID_OVER, AppTable
+from drawbar.config.apps import AppPlan, FrontConfig, disputed, plan_apps
 from drawbar.config.control import ControlConfig
 from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
@@ -52,6 +54,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def app_plans(self) -> tuple[AppPlan, ...]:
         """The applications behind a front of this configuration; one at least."""
         return plan_apps(self.front.apps, self.apps, self.queue)
+
+    def for_app(self, name: str) -> "Config":
+        """As the workers of that application have it: its table laid over the general sections.
+
+        `server.workers` is what it starts with, which may be 0. A target or command of the table is all it serves.
+        """
+        table = self.apps.get(name, AppTable())
+        said: dict[str, dict[str, Any]] = {"work": {"app": name}}
+        for field, key in LAID_OVER.items():
+            value = getattr(table, field)
+            if value is not None:
+                section, setting = key.split(".")
+                said.setdefault(section, {})[setting] = value
+        if table.is_scaled:
+            said.setdefault("server", {})["workers"] = table.least
+        if table.command is not None:
+            said.setdefault("app", {})["target"] = None
+        replace = msgspec.structs.replace
+        own = {section: replace(getattr(self, section), **values) for section, values in said.items()}
+        return replace(self, apps={name: table}, **own)
 
     def conflicts(self) -> Iterator[Conflict]:
         """What in one section contradicts another; the fields are keys such as "hooks.before_fork"."""
