@@ -91,3 +91,21 @@ def test_a_command_takes_the_place_of_the_target() -> None:
     own = Config(app=config.app, apps={"shop": table}).for_app("shop")
     assert own.app.target is None
     assert own.apps["shop"].command == ("ruby", "worker.rb")
+
+
+def test_a_user_of_its_own_has_its_own_group(directory: Path) -> None:
+    config = written(
+        directory,
+        '[process]\nuser = "www"\ngroup = "www"\nnice = 5\n[apps.blog]\nuser = "blog"\nnice = 10\nmemory = "64m"\n'
+        '[apps.shop]\nprefix = "/shop"\n[apps.news]\nprefix = "/news"\ngroup = "news"\n',
+    )
+    blog, shop, news = (config.for_app(name).process for name in ("blog", "shop", "news"))
+    assert (blog.user, blog.group, blog.nice, blog.memory) == ("blog", None, 10, 64 << 20)
+    assert (shop.user, shop.group, shop.nice, shop.memory) == ("www", "www", 5, None)
+    assert (news.user, news.group) == ("www", "news")
+
+
+def test_another_root_hides_the_front(directory: Path) -> None:
+    written(directory, '[process]\nchroot = "/srv"\n[apps.blog]\nprefix = "/blog"\n')
+    with pytest.raises(OperatorError, match=r"the processes of blog would not find the front from there"):
+        written(directory, '[process]\nchroot = "/srv"\n[apps.blog]\ntarget = "blog"\n')

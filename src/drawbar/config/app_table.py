@@ -13,7 +13,7 @@ from drawbar.config.app import TARGET, Interface
 from drawbar.config.command import COMMAND
 from drawbar.config.kinds import TEXT, Hint, Path, Seconds, Size
 from drawbar.config.lifecycle import MANY, MAX_AGE_SECONDS
-from drawbar.config.limits import GIB, MIB
+from drawbar.config.limits import GIB, MIB, PIB
 from drawbar.config.mounts import HOST, PREFERENCE, PREFIX, Preference
 from drawbar.config.names import NAME
 from drawbar.config.queue import HOUR, MOST_WAITING
@@ -21,6 +21,7 @@ from drawbar.config.section import Conflict, Section
 from drawbar.config.server import MAX_WORKERS, WORKERS
 from drawbar.config.threads import Threads
 from drawbar.config.timeouts import DAY_SECONDS
+from drawbar.config.variables import Variables
 from drawbar.config.work import MAX_SLOTS
 
 LAID_OVER: Final = {
@@ -35,6 +36,10 @@ LAID_OVER: Final = {
     "slots": "work.slots",
     "user": "process.user",
     "group": "process.group",
+    "memory": "process.memory",
+    "open_files": "process.open_files",
+    "processes": "process.processes",
+    "nice": "process.nice",
     "preload": "lifecycle.preload",
     "max_requests": "lifecycle.max_requests",
     "max_memory": "lifecycle.max_memory",
@@ -90,6 +95,7 @@ class AppTable(Section, frozen=True, kw_only=True):
             "`{label}` and `{slots}` in its arguments stand for the same."
         ),
     ] = None
+    env: Annotated[Variables, Meta(description="As `app.env`, whose variables it has as well.")] = ()
     factory: Annotated[bool | None, Meta(description="As `app.factory`.")] = None
     interface: Annotated[Interface | None, Meta(description="As `app.interface`.")] = None
     chdir: Annotated[Path | None, Meta(description="As `app.chdir`; of a command, the directory it is started in.")] = (
@@ -135,8 +141,17 @@ class AppTable(Section, frozen=True, kw_only=True):
         int | None,
         Meta(ge=0, le=MAX_SLOTS, description="As `work.slots`; `0` leaves a command to its own number."),
     ] = None
-    user: Annotated[Annotated[str, TEXT] | None, Meta(description="As `process.user`.")] = None
-    group: Annotated[Annotated[str, TEXT] | None, Meta(description="As `process.group`.")] = None
+    user: Annotated[
+        Annotated[str, TEXT] | None, Meta(description="As `process.user`; each may write to the logs' files.")
+    ] = None
+    group: Annotated[
+        Annotated[str, TEXT] | None,
+        Meta(description="As `process.group`; with a `user` of its own, unset is that user's."),
+    ] = None
+    memory: Annotated[Size | None, Meta(ge=16 * MIB, le=PIB, description="As `process.memory`.")] = None
+    open_files: Annotated[int | None, Meta(ge=64, le=1 << 30, description="As `process.open_files`.")] = None
+    processes: Annotated[int | None, Meta(ge=1, le=1 << 22, description="As `process.processes`.")] = None
+    nice: Annotated[int | None, Meta(ge=-20, le=19, description="As `process.nice`.")] = None
     preload: Annotated[bool | None, Meta(description="As `lifecycle.preload`.")] = None
     max_requests: Annotated[int | None, Meta(ge=0, le=MANY, description="As `lifecycle.max_requests`.")] = None
     max_memory: Annotated[Size | None, Meta(ge=0, le=1 << 50, description="As `lifecycle.max_memory`.")] = None

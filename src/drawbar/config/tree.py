@@ -25,6 +25,7 @@ from drawbar.config.queue import QueueConfig
 from drawbar.config.section import Conflict
 from drawbar.config.server import ServerConfig
 from drawbar.config.timeouts import TimeoutsConfig
+from drawbar.config.variables import merged
 from drawbar.config.websocket import WebsocketConfig
 from drawbar.config.work import WorkConfig
 
@@ -67,6 +68,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if value is not None:
                 section, setting = key.split(".")
                 said.setdefault(section, {})[setting] = value
+        if table.env:
+            said.setdefault("app", {})["env"] = merged(self.app.env, table.env)
+        if table.user is not None:
+            said["process"]["group"] = table.group
         if table.is_scaled:
             said.setdefault("server", {})["workers"] = table.least
         if table.command is not None:
@@ -85,6 +90,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for place, first, second in disputed(self.app_plans()):
             keys = tuple(f"apps.{name}" if name in self.apps else "front.apps" for name in (first, second))
             yield Conflict(keys, f"{first} and {second} both claim {place}; tell them apart by host or prefix")
+        for name, table in self.apps.items():
+            if table.has_workers and self.process.chroot is not None:
+                why = f"the processes of {name} would not find the front from there; chroot is for one application"
+                yield Conflict(("process.chroot", f"apps.{name}"), why)
         if self.process.inetd:
             yield from self._conflicts_of_inetd()
         if self.process.daemonize:
