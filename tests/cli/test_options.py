@@ -25,6 +25,12 @@ def test_an_option_that_may_be_repeated() -> None:
     assert parse("--bind", ":80", "--bind", "unix:/a,:81") == {"server.bind": ":80,unix:/a,:81"}
 
 
+def test_variables_may_have_commas_and_blanks() -> None:
+    given = parse("--env", "A=b, c", "--env", "D='e'")
+    assert given == {"app.env": ["A=b, c", "D='e'"]}
+    assert [str(variable) for variable in BY_KEY["app.env"].parse(given["app.env"])] == ["A=b, c", "D='e'"]
+
+
 def test_the_last_of_others_counts() -> None:
     assert parse("--workers", "2", "--workers=3") == {"server.workers": "3"}
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from drawbar.config import Config, OperatorError
-from drawbar.config.apps import AppTable, Mount, Preference, parse_mount, parse_preference, plan_apps
+from drawbar.config.app_table import AppTable
+from drawbar.config.apps import plan_apps
+from drawbar.config.mounts import Mount, Preference, parse_mount, parse_preference
 from drawbar.config.queue import QueueConfig
 from drawbar.config.sources import Origin, load
 

@@ -1,5 +1,7 @@
 """What a reload takes over, and what it tells about the rest."""
 
+from drawbar.config import Config
+from drawbar.config.app_table import AppTable
 from drawbar.config.sources import Loaded, load
 from drawbar.supervisor.reloading import in_force, later, take_over
 
@@ -33,3 +35,11 @@ def test_what_waited_and_is_wanted_no_more_waits_no_more() -> None:
     again = in_force(waiting, loaded(DRAWBAR_UMASK="077"), [UMASK])
     assert shown(again, UMASK) == ("022", "DRAWBAR_UMASK", "077")
     assert shown(in_force(again, first, []), UMASK) == ("022", "DRAWBAR_UMASK", None)
+
+
+def test_an_applications_user_stays_as_long_as_the_master() -> None:
+    first = Config(apps={"blog": AppTable(user="one", slots=1), "gone": AppTable(user="a")})
+    second = Config(apps={"blog": AppTable(user="two", slots=2), "new": AppTable(user="b")})
+    config, kept = take_over(first, second)
+    assert kept == ["apps.blog.user"]
+    assert config.apps == {"blog": AppTable(user="one", slots=2), "new": AppTable(user="b")}

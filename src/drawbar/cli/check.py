@@ -8,12 +8,14 @@ from drawbar.config.sources import Loaded
 from drawbar.gateways.target import load_target
 from drawbar.supervisor.hooks import Name, load_hook
 from drawbar.supervisor.worker import concurrency
+from drawbar.supervisor.worker.environment import enter_environment
 
 
 def report(loaded: Loaded) -> Iterator[str]:
     """Imports the application and its hooks and describes them and the server; raises OperatorError."""
     config = loaded.config
     app = config.app
+    enter_environment(app.env)
     concurrency.prepare(app)
     found = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
     for name in get_args(Name):

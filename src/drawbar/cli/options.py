@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from drawbar.cli.serving import DEFAULTS
+from drawbar.config.kinds import COMMAS
 from drawbar.config.settings import SETTINGS, Setting, sections
 
 # The target is an argument; an option beside it would be a second way to say the same.
@@ -48,7 +49,10 @@ class SettingOption(click.Option):
         if self.name is None or ctx.get_parameter_source(self.name) is not ParameterSource.COMMANDLINE:
             return None
         value = ctx.params[self.name]
-        return ",".join(value) if self.setting.many else value
+        if not self.setting.many:
+            return value
+        # Where commas do not part values, what was said once is one.
+        return ",".join(value) if self.setting.kind.listing is COMMAS else [text for text in value if text]
 
 
 def default_of(setting: Setting, command: str | None) -> Any:

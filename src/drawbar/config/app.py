@@ -8,6 +8,7 @@ from msgspec import Meta
 from drawbar.config.kinds import Hint, Kind, Path, parse_text
 from drawbar.config.section import OF_WORKERS, Conflict, Section
 from drawbar.config.threads import ThreadRange, Threads
+from drawbar.config.variables import Variables
 
 Interface = Literal["auto", "wsgi", "asgi"]
 
@@ -35,6 +36,13 @@ class AppConfig(Section, frozen=True, kw_only=True):
     ] = None
     interface: Annotated[Interface, Meta(description="How the application is called; `auto` looks at it.")] = "auto"
     factory: Annotated[bool, Meta(description="The target is a function that returns the application.")] = False
+    env: Annotated[
+        Variables,
+        Meta(
+            description="Variables that a worker has in its environment before the application is imported; the master "
+            "does not get them. `DRAWBAR_ENV` holds several as a shell would split them."
+        ),
+    ] = ()
     chdir: Annotated[Path | None, Meta(description="Directory to change to before the application is imported.")] = None
     root_path: Annotated[
         Annotated[str, ROOT_PATH],

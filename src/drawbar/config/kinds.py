@@ -17,13 +17,34 @@ DURATION_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
+class Listing(msgspec.Struct, frozen=True):
+    """How several values are written: what was given split into one for each, None when that is no list; and back."""
+
+    split: Callable[[object], list[object] | None]
+    join: Callable[[list[str]], str]
+
+
+def split_at_commas(raw: object) -> list[object] | None:
+    """The parts of a text, empty ones left out; a list is its own."""
+    if isinstance(raw, str):
+        return [part.strip() for part in raw.split(",") if part.strip()]
+    return raw if isinstance(raw, list) else None
+
+
+COMMAS = Listing(split_at_commas, ",".join)
+
+
 class Kind(msgspec.Struct, frozen=True):
-    """One way of writing values: `metavar` stands for a value in help, `form` describes it in the manual."""
+    """One way of writing values: `metavar` stands for a value in help, `form` describes it in the manual.
+
+    `listing` is how several of them are written.
+    """
 
     metavar: str
     form: str
     parse: Callable[[object], Any]
     show: Callable[[Any], str] = str
+    listing: Listing = COMMAS
 
 
 class Hint(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from drawbar.config.kinds import TEXT, Kind, Path
+from drawbar.config.kinds import TEXT, Hint, Kind, Path, Size
+from drawbar.config.limits import MIB, PIB
 from drawbar.config.section import Conflict, Section
 
 
@@ -45,6 +46,34 @@ class ProcessConfig(Section, frozen=True, kw_only=True):
     umask: Annotated[
         Annotated[int, UMASK] | None,
         Meta(description="Permissions that files and sockets made by master and workers do not get."),
+    ] = None
+    memory: Annotated[
+        Size | None,
+        Meta(
+            ge=16 * MIB,
+            le=PIB,
+            description="Memory a worker may take, its heap and all else that is its own to write (RLIMIT_DATA). "
+            "Address space that is only reserved does not count.",
+        ),
+        Hint(option="limit-memory", past="the worker gets no more: MemoryError in Python"),
+    ] = None
+    open_files: Annotated[
+        int | None,
+        Meta(ge=64, le=1 << 30, description="Files and sockets a worker may have open (RLIMIT_NOFILE)."),
+        Hint(option="limit-open-files", past="accepting pauses, opening fails"),
+    ] = None
+    processes: Annotated[
+        int | None,
+        Meta(
+            ge=1,
+            le=1 << 22,
+            description="Processes and threads that a worker's user may have in all (RLIMIT_NPROC); root is not bound.",
+        ),
+        Hint(option="limit-processes", past="no process or thread can be started"),
+    ] = None
+    nice: Annotated[
+        int | None,
+        Meta(ge=-20, le=19, description="How readily the workers leave the processor to others: 19 most, -20 least."),
     ] = None
     pid_file: Annotated[
         Path | None,

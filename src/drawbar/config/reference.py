@@ -5,7 +5,7 @@ The page in docs/ is this module's output; a test holds the two together.
 
 from collections.abc import Iterator
 
-from drawbar.config.apps import AppTable
+from drawbar.config.app_table import AppTable
 from drawbar.config.settings import APPS, SETTINGS, Setting, sections, settings_of_app
 
 HEAD = """\

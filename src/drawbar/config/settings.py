@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from drawbar.config.apps import AppTable
+from drawbar.config.app_table import AppTable
 from drawbar.config.kinds import BOOLEAN, INTEGER, TEXT, Hint, Kind, choice
 from drawbar.config.section import Section
 from drawbar.config.tree import Config
@@ -68,14 +68,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if not self.many:
             return self._parse_one(raw)
-        if isinstance(raw, str):
-            raw = [part.strip() for part in raw.split(",") if part.strip()]
-        if not isinstance(raw, list):
+        parts = self.kind.listing.split(raw)
+        if parts is None:
             example = ", ".join(f'"{self.kind.show(part)}"' for part in self.default)
             raise ValueError(
                 f"{raw!r} is not a list; write " + (f"one such as [{example}]" if example else "one in []")
             )
-        return tuple(self._parse_one(part) for part in raw)
+        return tuple(self._parse_one(part) for part in parts)
 
     def _parse_one(self, raw: object) -> Any:
         value = self.kind.parse(raw)
@@ -87,7 +86,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         """The text that parses to `value`."""
         if value is None:
             return ""
-        return ",".join(map(self.kind.show, value)) if self.many else self.kind.show(value)
+        return self.kind.listing.join([*map(self.kind.show, value)]) if self.many else self.kind.show(value)
 
 
 def unwrap(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

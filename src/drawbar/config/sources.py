@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from drawbar.config.apps import AppTable
+from drawbar.config.app_table import AppTable
 from drawbar.config.binds import BIND
 from drawbar.config.errors import OperatorError, nearest
 from drawbar.config.names import parse_name

@@ -5,12 +5,14 @@ section has defaults, so `Config()` is a server on 127.0.0.1:8000 that only lack
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from drawbar.config.api import ApiConfig
 from drawbar.config.app import AppConfig
-from drawbar.config.apps import AppPlan, AppTable, FrontConfig, disputed, plan_apps
+from drawbar.config.app_table import LAID_OVER, AppTable
+from drawbar.config.apps import AppPlan, FrontConfig, disputed, plan_apps
 from drawbar.config.control import ControlConfig
 from drawbar.config.hooks import HooksConfig
 from drawbar.config.lifecycle import LifecycleConfig
@@ -23,6 +25,7 @@ from drawbar.config.queue import QueueConfig
 from drawbar.config.section import Conflict
 from drawbar.config.server import ServerConfig
 from drawbar.config.timeouts import TimeoutsConfig
+from drawbar.config.variables import merged
 from drawbar.config.websocket import WebsocketConfig
 from drawbar.config.work import WorkConfig
 
@@ -53,6 +56,30 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """The applications behind a front of this configuration; one at least."""
         return plan_apps(self.front.apps, self.apps, self.queue)
 
+    def for_app(self, name: str) -> "Config":
+        """As the workers of that application have it: its table laid over the general sections.
+
+        `server.workers` is what it starts with, which may be 0. A target or command of the table is all it serves.
+        """
+        table = self.apps.get(name, AppTable())
+        said: dict[str, dict[str, Any]] = {"work": {"app": name}}
+        for field, key in LAID_OVER.items():
+            value = getattr(table, field)
+            if value is not None:
+                section, setting = key.split(".")
+                said.setdefault(section, {})[setting] = value
+        if table.env:
+            said.setdefault("app", {})["env"] = merged(self.app.env, table.env)
+        if table.user is not None:
+            said["process"]["group"] = table.group
+        if table.is_scaled:
+            said.setdefault("server", {})["workers"] = table.least
+        if table.command is not None:
+            said.setdefault("app", {})["target"] = None
+        replace = msgspec.structs.replace
+        own = {section: replace(getattr(self, section), **values) for section, values in said.items()}
+        return replace(self, apps={name: table}, **own)
+
     def conflicts(self) -> Iterator[Conflict]:
         """What in one section contradicts another; the fields are keys such as "hooks.before_fork"."""
         if self.hooks.before_fork and not self.lifecycle.preload:
@@ -63,6 +90,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         for place, first, second in disputed(self.app_plans()):
             keys = tuple(f"apps.{name}" if name in self.apps else "front.apps" for name in (first, second))
             yield Conflict(keys, f"{first} and {second} both claim {place}; tell them apart by host or prefix")
+        for name, table in self.apps.items():
+            if table.has_workers and self.process.chroot is not None:
+                why = f"the processes of {name} would not find the front from there; chroot is for one application"
+                yield Conflict(("process.chroot", f"apps.{name}"), why)
         if self.process.inetd:
             yield from self._conflicts_of_inetd()
         if self.process.daemonize:

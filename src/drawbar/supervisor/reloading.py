@@ -29,6 +29,9 @@ LASTING: Final = (
 )
 """Settings that last as long as the master."""
 
+LASTING_OF_APPS: Final = ("user", "group")
+"""The same of the table of an application."""
+
 
 class Former(NamedTuple):
     """A configuration, where it is from, and the log it wants: what to go back to when the next one does not start."""
@@ -45,7 +48,18 @@ def take_over(present: Config, wanted: Config) -> tuple[Config, list[str]]:
         name, field = key.split(".")
         section = msgspec.structs.replace(getattr(wanted, name), **{field: value(present, key)})
         wanted = msgspec.structs.replace(wanted, **{name: section})
-    return wanted, kept
+    return _take_over_apps(present, wanted, kept)
+
+
+def _take_over_apps(present: Config, wanted: Config, kept: list[str]) -> tuple[Config, list[str]]:
+    """The same for the tables of applications that were there before."""
+    tables = dict(wanted.apps)
+    for name in sorted(tables.keys() & present.apps.keys()):
+        former = present.apps[name]
+        changed = [field for field in LASTING_OF_APPS if getattr(former, field) != getattr(tables[name], field)]
+        tables[name] = msgspec.structs.replace(tables[name], **{field: getattr(former, field) for field in changed})
+        kept += [f"apps.{name}.{field}" for field in changed]
+    return msgspec.structs.replace(wanted, apps=tables), kept
 
 
 def in_force(present: Loaded, wanted: Loaded, kept: Iterable[str]) -> Loaded:

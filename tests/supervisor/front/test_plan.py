@@ -2,7 +2,9 @@
 
 import pytest
 
-from drawbar.config.apps import AppPlan, AppTable, Mount, Preference, plan_apps
+from drawbar.config.app_table import AppTable
+from drawbar.config.apps import AppPlan, plan_apps
+from drawbar.config.mounts import Mount, Preference
 from drawbar.config.queue import QueueConfig
 from drawbar.supervisor.front.plan import lies_below, make_queue, routes_of
 

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from drawbar.config import Config, LogConfig, OperatorError, ProcessConfig, ServerConfig
-from drawbar.supervisor.host.privileges import Privileges, hand_over_logs, inside, plan_privileges, require_inside
+from drawbar.config.app_table import AppTable
+from drawbar.supervisor.host.file_access import ATTRIBUTE, USER, from_bytes
+from drawbar.supervisor.host.privileges import (
+    Privileges,
+    hand_over_logs,
+    inside,
+    plan_privileges,
+    plans_of_apps,
+    require_inside,
+)
 from tests.supervisor.harness import PATIENCE_S, Lines, ends
 
 PROGRAM = Path(__file__).with_name("privileged.py")
@@ -154,6 +163,29 @@ def test_nothing_is_given_away_behind_a_link(home: Path) -> None:
         assert os.stat(home / name).st_uid == 0
     # A place that vanished is the workers' trouble, not the master's.
     hand_over_logs(Config(log=LogConfig(error=str(home / "gone" / "x.log")), process=process))
+
+
+@as_root
+def test_users_of_applications_may_write_to_the_same_logs(home: Path) -> None:
+    log = LogConfig(error=str(home / "error.log"), access="off")
+    apps = {"blog": AppTable(target="blog", user="4001", group="7"), "far": AppTable(user="4002", group="7")}
+    hand_over_logs(Config(log=log, process=ProcessConfig(user="nobody"), apps=apps))
+    assert os.stat(log.error).st_uid == NOBODY.pw_uid
+    entries = from_bytes(os.getxattr(log.error, ATTRIBUTE))
+    # What nothing is started for writes no log.
+    assert [entry.id for entry in entries if entry.tag == USER] == [4001]
+    # After a rotation the new file is like the old one.
+    os.unlink(log.error)
+    hand_over_logs(Config(log=log, apps=apps))
+    assert os.stat(log.error).st_uid == os.getuid()
+    assert from_bytes(os.getxattr(log.error, ATTRIBUTE)) == entries
+
+
+def test_an_applications_user_that_does_not_exist_is_told_with_its_table() -> None:
+    apps = {"blog": AppTable(target="blog", user="no such")}
+    with pytest.raises(OperatorError) as raised:
+        plans_of_apps(Config(apps=apps))
+    assert str(raised.value).startswith("apps.blog.user: there is no user 'no such'; name a user")
 
 
 @as_root

@@ -1,4 +1,4 @@
-"""As whom a process that runs the application runs: user, groups, root directory.
+"""As whom a process that runs the application runs: user, groups, root directory. An application may have its own.
 
 `plan_privileges` looks everything up once, in the master, before the first fork: a name that does not exist is told to
 whoever started the server. `settle_as` is for the child, before any application code. The master itself stays what it
@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 import drawbar
 from drawbar.config import Config, OperatorError, ProcessConfig
 from drawbar.config.log import OFF, STANDARD
+from drawbar.supervisor.host.bounds import bound
+from drawbar.supervisor.host.file_access import let_write
 from drawbar.supervisor.process import end_with_parent, stay_dumpable
 
 # capabilities(7): their bits in the CapEff line of /proc/self/status.
@@ -62,6 +64,22 @@ def plan_privileges(config: ProcessConfig) -> Privileges | None:
     _require_means(uid, gid, root)
     groups = () if gid is None else tuple(os.getgrouplist(name, gid)) if name else (gid,)
     return Privileges(uid, gid, groups, name if uid is not None else "", home, root)
+
+
+def plans_of_apps(config: Config) -> dict[str, Privileges | None]:
+    """Who the processes of each application with a table of its own become. Raises OperatorError naming the table."""
+    plans = {}
+    for name, table in config.apps.items():
+        if not table.has_workers:
+            continue
+        try:
+            plans[name] = plan_privileges(config.for_app(name).process)
+        except OperatorError as error:
+            if table.user is None and table.group is None:
+                raise
+            where = f"apps.{name}.{'user' if table.user is not None else 'group'}"
+            raise OperatorError(error.what, where=where, right=error.right) from error
+    return plans
 
 
 def _look_up_user(user: str | None) -> tuple[int | None, int | None, str, str]:
@@ -155,11 +173,12 @@ def drop_privileges(plan: Privileges) -> None:
 
 
 def become(config: Config) -> Config:
-    """Before any application code, once in a process: it becomes who it is to be.
+    """Before any application code, once in a process: it becomes who it is to be, and is held to its bounds.
 
     Returns the configuration with the paths as they are from there. Raises OperatorError when that fails, or when the
     process could not do its work as that user.
     """
+    bound(config.process)
     plan = plan_privileges(config.process)
     if plan is None:
         return config
@@ -173,7 +192,7 @@ def become(config: Config) -> Config:
 def settle_as(config: Config, grace_s: float) -> Config:
     """become() for a child that has asked to end with its parent: the change of user undoes it, so it asks again."""
     if plan_privileges(config.process) is None:
-        return config
+        return become(config)
     parent = os.getppid()
     config = become(config)
     end_with_parent(grace_s)
@@ -225,28 +244,32 @@ def _require_temp_dir(config: Config) -> Config:
 def hand_over_logs(config: Config) -> None:
     """As root: makes the log files that are missing, and gives them to the workers' user, who will open them by name.
 
-    Before the workers start, and before they are told to reopen them after a rotation. What cannot be given away is
-    left: the worker that cannot open it says so.
+    Users that applications have of their own may write to them, too. Before the workers start, and before they are told
+    to reopen them after a rotation. What cannot be given away is left: the worker that cannot open it says so.
 
     A file is given away only if it is a plain one with no other name, and not through a symbolic link: whoever owns
     the directory could lead root's hand to any file.
     """
-    plan = plan_privileges(config.process)
-    if plan is None or plan.uid is None:
+    plan = plan_privileges(config.process) or Privileges()
+    own = [found.uid for found in plans_of_apps(config).values() if found is not None and found.uid is not None]
+    if plan.uid is None and not own:
         return
     for path in (config.log.error, config.log.access):
         if path not in (OFF, STANDARD):
             with contextlib.suppress(OSError):
-                _give(path, plan.uid, -1 if plan.gid is None else plan.gid)
+                _give(path, plan, own)
 
 
-def _give(path: str, uid: int, gid: int) -> None:
+def _give(path: str, to: Privileges, others: list[int]) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o640)
     try:
         found = os.fstat(descriptor)
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid != uid:
-            os.fchown(descriptor, uid, gid)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            return
+        if to.uid is not None and found.st_uid != to.uid:
+            os.fchown(descriptor, to.uid, -1 if to.gid is None else to.gid)
+        let_write(descriptor, others)
     finally:
         os.close(descriptor)
 

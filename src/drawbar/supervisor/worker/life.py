@@ -25,6 +25,7 @@ from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import give_back_memory
 from drawbar.supervisor.worker import concurrency, serve_wsgi
 from drawbar.supervisor.worker.enough import Enough
+from drawbar.supervisor.worker.environment import enter_environment
 from drawbar.supervisor.worker.out_of_band import OutOfBand
 from drawbar.supervisor.worker.promotion import Promotion
 from drawbar.supervisor.worker.site import Site, make_policy
@@ -45,6 +46,7 @@ def load_app(config: Config) -> LoadedApp:
     app = config.app
     require_readable(config)
     go_home_if_lost()
+    enter_environment(app.env)
     concurrency.prepare(app)
     loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
     # Said before any worker is ready, so that a model that does not fit ends the start and not the first request.

@@ -1,0 +1,111 @@
+"""[apps.NAME]: what contradicts itself in it, and what an application's workers make of it."""
+
+from pathlib import Path
+
+import pytest
+
+from drawbar.config import Config, OperatorError
+from drawbar.config.app_table import LAID_OVER, OF_PYTHON, AppTable
+from drawbar.config.settings import SETTINGS, settings_of_app
+from drawbar.config.sources import load
+from drawbar.config.threads import ThreadRange
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each test starts in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(directory: Path, text: str) -> Config:
+    """The configuration that such a file makes."""
+    (directory / "drawbar.toml").write_text(text)
+    return load({}, {}).config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'target = "a"\ncommand = ["b"]',
+            "apps.blog.target = a (from drawbar.toml) and apps.blog.command = b (from drawbar.toml): a target is "
+            "imported, a command is started; give one of the two",
+        ),
+        ('target = "a"\nmin = 3\nmax = 2', "min is above max"),
+        ('target = "a"\nmin = 3', "there is no telling how many there may be; give max as well"),
+        ('target = "a"\nworkers = 2\nmax = 3', "a fixed number of processes leaves nothing between min and max"),
+        ('target = "a"\nworkers = 2\nmin = 3', "a fixed number of processes leaves nothing between min and max"),
+        ('command = ["b"]\nthreads = 4', "threads is for a target: a command is nothing to look into"),
+        ('command = ["b"]\npreload = true', "preload is for a target"),
+        ('command = ["b"]\nmax_requests = 7', "max_requests is for a target"),
+        ("max = 0", "0 is out of range; write a value from 1 to"),
+        ("command = []", "[] is no command; write a list such as"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(directory: Path, text: str, message: str) -> None:
+    with pytest.raises(OperatorError) as raised:
+        written(directory, f"[apps.blog]\n{text}\n")
+    assert message in str(raised.value)
+
+
+def test_what_is_laid_over_a_setting_takes_the_same_values() -> None:
+    known = {setting.key: setting for setting in SETTINGS}
+    own = {setting.field: setting for setting in settings_of_app("blog")}
+    assert set(OF_PYTHON) <= set(LAID_OVER)
+    for field, key in LAID_OVER.items():
+        mine, general = own[field], known[key]
+        assert (mine.kind.form, mine.least, mine.most) == (general.kind.form, general.least, general.most), field
+        assert mine.default is None, field
+
+
+def test_a_table_goes_before_the_general_sections_and_those_before_what_it_leaves_out(directory: Path) -> None:
+    config = written(
+        directory,
+        '[server]\nworkers = 3\n[app]\nthreads = 2\n[timeouts]\nboot = 5\n[process]\numask = "077"\n'
+        '[apps.blog]\ntarget = "blog:app"\nchdir = "/srv/blog"\nworkers = 2\nlabel = "v8"\nslots = 9\nboot = 7\n'
+        '[apps.shop]\ntarget = "shop"\nprefix = "/shop"\n',
+    )
+    blog, shop = config.for_app("blog"), config.for_app("shop")
+    assert (blog.app.target, blog.app.chdir, blog.app.threads) == ("blog:app", "/srv/blog", ThreadRange(2, 2))
+    assert (blog.server.workers, blog.timeouts.boot, blog.process.umask) == (2, 7.0, 0o077)
+    assert (blog.work.app, blog.work.label, blog.work.slots) == ("blog", "v8", 9)
+    assert (shop.app.target, shop.server.workers, shop.timeouts.boot, shop.work.label) == ("shop", 3, 5.0, None)
+    assert set(blog.apps) == {"blog"}
+
+
+def test_an_application_without_a_table_is_as_the_general_sections_say() -> None:
+    config = load({"app.target": "x:app"}, {}).config
+    only = config.for_app("app")
+    assert (only.app, only.server, only.work.app) == (config.app, config.server, "app")
+
+
+def test_with_a_maximum_it_starts_with_what_is_kept() -> None:
+    config = Config(apps={"a": AppTable(max=4), "b": AppTable(min=0, max=1), "c": AppTable(min=2, max=2)})
+    assert [config.for_app(name).server.worker_count(8) for name in "abc"] == [1, 0, 2]
+
+
+def test_a_command_takes_the_place_of_the_target() -> None:
+    config = load({"app.target": "x:app"}, {}).config
+    table = AppTable(command=("ruby", "worker.rb"))
+    own = Config(app=config.app, apps={"shop": table}).for_app("shop")
+    assert own.app.target is None
+    assert own.apps["shop"].command == ("ruby", "worker.rb")
+
+
+def test_a_user_of_its_own_has_its_own_group(directory: Path) -> None:
+    config = written(
+        directory,
+        '[process]\nuser = "www"\ngroup = "www"\nnice = 5\n[apps.blog]\nuser = "blog"\nnice = 10\nmemory = "64m"\n'
+        '[apps.shop]\nprefix = "/shop"\n[apps.news]\nprefix = "/news"\ngroup = "news"\n',
+    )
+    blog, shop, news = (config.for_app(name).process for name in ("blog", "shop", "news"))
+    assert (blog.user, blog.group, blog.nice, blog.memory) == ("blog", None, 10, 64 << 20)
+    assert (shop.user, shop.group, shop.nice, shop.memory) == ("www", "www", 5, None)
+    assert (news.user, news.group) == ("www", "news")
+
+
+def test_another_root_hides_the_front(directory: Path) -> None:
+    written(directory, '[process]\nchroot = "/srv"\n[apps.blog]\nprefix = "/blog"\n')
+    with pytest.raises(OperatorError, match=r"the processes of blog would not find the front from there"):
+        written(directory, '[process]\nchroot = "/srv"\n[apps.blog]\ntarget = "blog"\n')
