@@ -45,6 +45,13 @@ cdef class Label:
     def __repr__(self):
         return f"<Label {self.name!r} idle={self.idle} leased={self.leased}>"
 
+    cdef int note(self, bint bad) except -1:
+        """An answer, or a worker lost: an outcome."""
+        self.recent = self.recent << 1 | bad
+        if self.on_outcome is not None:
+            self.on_outcome()
+        return 0
+
 
 cdef class Entry:
     """A request in its app's queue.
