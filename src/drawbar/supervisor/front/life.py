@@ -183,7 +183,7 @@ def announce(config: Config, interface: str, listeners: Listeners, workers: int)
     return f"drawbar {__version__} front on {site} for {apps}; workers pull from {api} (pid {os.getpid()})"
 
 
-FRONT: Final = Trade(run_front, NAME, announce)
+FRONT: Final = Trade(run_front, NAME, announce, takes_orders=True)
 
 
 def require_one(loaded: Loaded) -> Loaded:
