@@ -63,7 +63,7 @@ cdef class Label:
     cdef readonly uint64_t recent       # a bit for each of its last outcomes, the lowest the last: 1 is failed or lost
     cdef public object on_outcome       # callable(), after each outcome; must not raise. None: nobody watches
     cdef Link rooms
-    cdef int note(self, bint bad) except -1
+    cdef int note_lost(self) except -1
 
 cdef class Entry:
     """A request in its app's queue; nothing of HTTP."""

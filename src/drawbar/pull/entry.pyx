@@ -45,9 +45,10 @@ cdef class Label:
     def __repr__(self):
         return f"<Label {self.name!r} idle={self.idle} leased={self.leased}>"
 
-    cdef int note(self, bint bad) except -1:
-        """An answer, or a worker lost: an outcome."""
-        self.recent = self.recent << 1 | bad
+    cdef int note_lost(self) except -1:
+        """A worker was lost with a request."""
+        self.lost += 1
+        self.recent = self.recent << 1 | 1
         if self.on_outcome is not None:
             self.on_outcome()
         return 0

@@ -181,8 +181,10 @@ cdef class AppQueue:
         self.answered += 1
         group.answered += 1
         group.failed += failed
+        group.recent = group.recent << 1 | failed
         self.end(entry, Fate.ANSWERED)
-        group.note(failed)
+        if group.on_outcome is not None:
+            group.on_outcome()
         return True
 
     cpdef Room forget(self, Entry entry):
@@ -200,8 +202,7 @@ cdef class AppQueue:
         if entry.state != State.LEASED:
             return NOT_LEASED
         self.lost += 1
-        entry.room.group.lost += 1
-        entry.room.group.note(True)
+        entry.room.group.note_lost()
         return self.back(entry, now_ms, entry.safe and entry.attempts < self.attempts)
 
     cpdef Back release(self, Entry entry, uint64_t now_ms, bint unrun=True) except *:
@@ -316,8 +317,7 @@ cdef class AppQueue:
             if entry.deadline_ms and _tick_after(entry.deadline_ms) <= tick:
                 self.past_deadline += 1
                 if entry.state == State.LEASED:
-                    entry.room.group.lost += 1
-                    entry.room.group.note(True)
+                    entry.room.group.note_lost()
                 return self.expire(entry, Due.PAST_DEADLINE)
             # Only a lease has an end before that.
             entry.lease_end_ms = 0
