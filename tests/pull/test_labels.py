@@ -211,3 +211,56 @@ def test_a_label_with_a_share_is_not_forgotten() -> None:
     assert queue.label("v1") is None
     with pytest.raises(ValueError, match="at most 64"):
         queue.weights = {str(number): 1.0 for number in range(MOST_LABELS + 1)}
+
+
+def test_a_label_that_is_held_keeps_its_rooms_and_gets_nothing() -> None:
+    queue, (old, new) = a_queue("v7", "v8")
+    queue.held = ("v8", "v9")
+    assert queue.held == {"v8", "v9"}
+    late = Room("v9")
+    assert queue.add_room(late) is Joined.JOINED
+    assert (queue.idle, queue.eligible) == (3, 1)
+    assert next_room(queue) is old
+    queue.put(Entry(), 0, 0, NOW)
+    assert queue.match(NOW) is None
+    queue.held = ("v8",)
+    entry = queue.match(NOW)
+    assert entry is not None
+    assert entry.room is late
+    assert new.state is RoomState.IDLE
+
+
+def test_a_label_that_is_held_has_no_share_either() -> None:
+    queue, _ = a_queue("v7", "v8")
+    queue.weights = {"v7": 1.0, "v8": 99.0}
+    queue.held = ("v8",)
+    assert shares(queue, 10) == {"v7": 10}
+
+
+def test_the_last_outcomes_of_a_label_are_known_and_told() -> None:
+    queue, (room,) = a_queue("v7")
+    label = queue.label("v7")
+    assert label is not None
+    seen: list[tuple[int, int]] = []
+    label.on_outcome = lambda: seen.append((label.answered + label.lost, label.recent))
+    for failed in (True, False, False):
+        next_room(queue)
+        answer(queue, room, failed=failed)
+    next_room(queue)
+    assert room.entry is not None
+    queue.lose(room.entry, NOW)
+    assert seen == [(1, 0b1), (2, 0b10), (3, 0b100), (4, 0b1001)]
+
+
+def test_a_request_that_is_given_back_or_left_alone_is_no_outcome() -> None:
+    queue, (room,) = a_queue("v7")
+    label = queue.label("v7")
+    assert label is not None
+    next_room(queue)
+    assert room.entry is not None
+    queue.release(room.entry, NOW)
+    queue.add_room(room)
+    entry = queue.match(NOW)
+    assert entry is not None
+    queue.forget(entry)
+    assert (label.recent, label.answered, label.lost) == (0, 0, 0)

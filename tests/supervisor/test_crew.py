@@ -8,6 +8,7 @@ from drawbar.config import Config, ListenConfig, ServerConfig, parse_bind
 from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import Fork
+from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.poller import Poller
@@ -34,6 +35,7 @@ def test_a_worker_without_a_place_on_the_scoreboard_is_tried_again(tmp_path: Pat
         reports=reports,
         nursery=nursery,
         trade=Trade(lambda *arguments: pytest.fail("no worker")),
+        fronts=Fronts(),
         private=list,
         on_ready=lambda boot, worker, interface: None,
         clock=lambda: 100.0,

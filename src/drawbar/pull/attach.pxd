@@ -13,3 +13,5 @@ cdef class AttachedConnection(ServerConnection):
     cdef Front front
     cdef readonly AppQueue queue        # it is room for
     cdef AttachedRoom room
+    cdef int pid                # of the worker's process, on a Unix socket; otherwise 0
+    cdef bint present           # the front's presence was told

@@ -13,6 +13,7 @@ connection is open, and when none has, workers have nothing to do.
 """
 from drawbar.exchange.exchange cimport Exchange, Handler
 from drawbar.gateways.http cimport ServerConnection
+from drawbar.net.credentials cimport peer_pid
 from drawbar.net.reactor cimport EPOLLIN, EPOLLRDHUP, TURN_KEPT, Turn
 from drawbar.pull.entry cimport Entry, IDLE, Room
 from drawbar.pull.front cimport Delivery, Front
@@ -84,7 +85,11 @@ cdef class AttachedConnection(ServerConnection):
     cdef int on_ended(self) except -1:
         self.room.connection = None
         self.front.attached.discard(self)
-        return self.queue.remove_room(self.room)
+        self.queue.remove_room(self.room)
+        if self.present:
+            self.present = False
+            self.front.presence.went(self.queue.name, self.room.label, self.pid)
+        return 0
 
     @property
     def label(self):
@@ -94,6 +99,11 @@ cdef class AttachedConnection(ServerConnection):
     def is_idle(self):
         """It has no request."""
         return self.room.state == IDLE
+
+    @property
+    def is_eligible(self):
+        """It may get one."""
+        return self.queue.labels.may_get(self.room.group)
 
     def send_away(self):
         """Closes it when what it has is answered."""
@@ -127,7 +137,12 @@ def attach(Front front, str app, str label, Exchange exchange, str worker=""):
         _set(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
         _set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT)
         _set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    else:
+        connection.pid = peer_pid(fd)
     front.attached.add(connection)
+    if front.presence is not None:
+        connection.present = True
+        front.presence.came(app, label, connection.pid)
     try:
         connection.start(EPOLLIN | EPOLLRDHUP)
     except BaseException:

@@ -12,6 +12,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport (
     Exchange, Handler, Job, RESPONSE_DONE, RESPONSE_STAGED)
+from drawbar.exchange.http1_response cimport Http1Exchange
+from drawbar.net.credentials cimport peer_pid
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport TICK_MS, wheel_remove, wheel_set
 
@@ -91,6 +93,14 @@ cdef class Call(Job):
     def remote(self):
         """(address, port) of the client; None on a Unix socket."""
         return self.exchange.peer()
+
+    @property
+    def pid(self):
+        """The process at the other end of a Unix socket; 0 when it is not known."""
+        cdef Exchange exchange = self.exchange
+        if not isinstance(exchange, Http1Exchange) or (<Http1Exchange>exchange).link is None:
+            return 0
+        return peer_pid((<Http1Exchange>exchange).link.fd)
 
     @property
     def is_gone(self):

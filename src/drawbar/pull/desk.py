@@ -163,6 +163,9 @@ class Desk:
             raise _not_joined(joined, label)
         self.polls.add(poll)
         poll._seen.waiting += 1
+        if self.front.presence is not None:
+            pid = call.pid if call.remote is None else 0
+            self.front.presence.asked(app, label, pid, self.front.now_ms + wait_ms)
         self.front.dispatch(queue)
         if not poll.is_open:
             return

@@ -53,13 +53,17 @@ cdef class Label:
     cdef readonly double weight         # its share, in proportion to the others'; only with weights set
     cdef readonly double credit         # requests it is behind its share; negative: ahead
     cdef readonly bint retired
+    cdef readonly bint held             # its rooms are kept, and get nothing
     cdef readonly uint64_t idle         # rooms
     cdef readonly uint64_t leased       # entries
     cdef readonly uint64_t given        # leases, ever; so are the others
     cdef readonly uint64_t answered
     cdef readonly uint64_t failed       # those of `answered` whose answer was a failure
     cdef readonly uint64_t lost         # by a worker that left, or was too late
+    cdef readonly uint64_t recent       # a bit for each of its last outcomes, the lowest the last: 1 is failed or lost
+    cdef public object on_outcome       # callable(), after each outcome; must not raise. None: nobody watches
     cdef Link rooms
+    cdef int note_lost(self) except -1
 
 cdef class Entry:
     """A request in its app's queue; nothing of HTTP."""

@@ -1,5 +1,6 @@
 """Types of the native module `entry`."""
 
+from collections.abc import Callable
 from enum import IntEnum
 
 from drawbar.pull.leases import Leases
@@ -52,6 +53,11 @@ class Label:
     def failed(self) -> int: ...
     @property
     def lost(self) -> int: ...
+    @property
+    def held(self) -> bool: ...
+    @property
+    def recent(self) -> int: ...
+    on_outcome: Callable[[], object] | None
 
 class Room:
     def __init__(self, label: str = ..., worker: str = ..., *, timed: bool = ...) -> None: ...

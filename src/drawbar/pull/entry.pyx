@@ -45,6 +45,14 @@ cdef class Label:
     def __repr__(self):
         return f"<Label {self.name!r} idle={self.idle} leased={self.leased}>"
 
+    cdef int note_lost(self) except -1:
+        """A worker was lost with a request."""
+        self.lost += 1
+        self.recent = self.recent << 1 | 1
+        if self.on_outcome is not None:
+            self.on_outcome()
+        return 0
+
 
 cdef class Entry:
     """A request in its app's queue.

@@ -28,6 +28,7 @@ cdef class Front(Handler):
     cdef RouteTable routes
     cdef Clock clock
     cdef readonly set attached          # connections of workers, for whoever sends them away
+    cdef public object presence         # came(), went() of each of these (presence.Presence); None: nobody asks
     cdef AppQueue dispatching           # whose rooms are being filled
     cdef bint answer_half_closed
     cdef uint32_t retry_after_s

@@ -9,6 +9,7 @@ from drawbar.gateways.http import ServerRules
 from drawbar.net.reactor import Reactor
 from drawbar.pull.attach import AttachedConnection
 from drawbar.pull.entry import Entry
+from drawbar.pull.presence import Presence
 from drawbar.pull.queue import AppQueue
 from drawbar.pull.routes import Route
 
@@ -17,6 +18,7 @@ class Front(Handler):
     def queues(self) -> dict[str, AppQueue]: ...
     @property
     def attached(self) -> set[AttachedConnection]: ...
+    presence: Presence | None
     def __init__(
         self,
         reactor: Reactor,

@@ -14,12 +14,14 @@ cdef class Labels:
     cdef list labels            # of Label, in order of their first room
     cdef dict by_name
     cdef readonly dict weights          # label -> share, or None: shares are nobody's concern
+    cdef readonly frozenset held        # names of labels that get nothing, also of those that are still to come
     cdef readonly uint64_t idle         # rooms, of all labels
     cdef uint64_t freed
     cdef Label named(self, str name)    # None: unknown
     cdef Label demand(self, str name)
     cdef bint _forget_one(self) except *
     cdef int share(self, dict weights) except -1
+    cdef int hold(self, names) except -1
     cdef bint may_get(self, Label label) noexcept
     cdef Joined join(self, Room room) except *
     cdef int leave(self, Room room) except -1

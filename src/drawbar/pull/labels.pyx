@@ -5,7 +5,8 @@ Law: among rooms of one label, the last one that fell idle goes first: its worke
 stay idle long enough to be noticed. Without weights that holds across labels. With weights each label is owed its
 share of every request that is given out while it has workers, and the one that is owed most goes first. A label whose
 rooms are all busy never holds a request up: another one gets it, and what the first is owed then is bounded by
-MOST_CREDIT, so that a version that comes back is not flooded.
+MOST_CREDIT, so that a version that comes back is not flooded. A label that is held gets nothing, and keeps its rooms: a
+version that waits for its turn, or in case its successor fails.
 
 Labels are few, so they are walked; rooms are many, and are not.
 """
@@ -40,6 +41,7 @@ cdef class Labels:
 
     def __init__(self):
         self.weights = None
+        self.held = frozenset()
 
     # -- labels
 
@@ -54,6 +56,7 @@ cdef class Labels:
         if len(self.labels) >= MAX_LABELS and not self._forget_one():
             return None
         label = _new_label(name, 0.0 if self.weights is None else self.weights.get(name, 0.0))
+        label.held = name in self.held
         self.by_name[name] = label
         self.labels.append(label)
         return label
@@ -93,8 +96,16 @@ cdef class Labels:
             label.credit = 0.0
         return 0
 
+    cdef int hold(self, names) except -1:
+        """Gives these labels nothing, and all others what is theirs."""
+        cdef Label label
+        self.held = frozenset(names)
+        for label in self.labels:
+            label.held = label.name in self.held
+        return 0
+
     cdef bint may_get(self, Label label) noexcept:
-        return not label.retired and (self.weights is None or label.weight > 0)
+        return not label.retired and not label.held and (self.weights is None or label.weight > 0)
 
     # -- rooms
 
@@ -175,7 +186,7 @@ cdef class Labels:
         cdef uint64_t latest = 0
         for label in self.labels:
             # A retired label has no idle rooms.
-            if label.idle and (<Room>chain_first(&label.rooms)).freed > latest:
+            if label.idle and not label.held and (<Room>chain_first(&label.rooms)).freed > latest:
                 latest = (<Room>chain_first(&label.rooms)).freed
                 best = label
         return best

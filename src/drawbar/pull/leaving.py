@@ -6,6 +6,7 @@ its answer. A worker that is let go dials again, and is the next front's.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from drawbar.net.reactor import Reactor
@@ -30,9 +31,10 @@ def surplus(idle: int, queued: int, clients: int, running: int) -> int:
 
 
 class Leaving:
-    """The end of a front: `begin()` when it is told to stop."""
+    """The end of a front: `begin()` when it is told to stop. on_begin: called first."""
 
-    def __init__(self, front: Front, api: Api, reactor: Reactor) -> None:
+    def __init__(self, front: Front, api: Api, reactor: Reactor, on_begin: Callable[[], object] = lambda: None) -> None:
+        self._on_begin = on_begin
         self._front = front
         self._api = api
         self._reactor = reactor
@@ -40,17 +42,24 @@ class Leaving:
 
     def begin(self) -> None:
         """Sends away who asks for requests, and all but the last of those who are attached and have none."""
+        self._on_begin()
         self._api.drain()
         self._look()
 
     def _look(self) -> None:
         queues = self._front.queues.values()
         running = sum(queue.leased for queue in queues)
-        left = {id(queue): surplus(queue.idle, queue.queued, self._reactor.connections, running) for queue in queues}
+        clients = self._reactor.connections
+        left = {id(queue): surplus(queue.eligible, queue.queued, clients, running) for queue in queues}
         taken: Counter[int] = Counter()
         for connection in list(self._front.attached):
             key = id(connection.queue)
-            if connection.is_idle and taken[key] < left[key]:
+            if not connection.is_idle:
+                continue
+            if not connection.is_eligible:
+                # It would get nothing here: its place is with the next front.
+                connection.send_away()
+            elif taken[key] < left[key]:
                 taken[key] += 1
                 connection.send_away()
         self._alarm.set(LOOK_MS)

@@ -350,6 +350,7 @@ def _schemas() -> Json:
                 "label": text,
                 "weight": {"type": "number"},
                 "retired": {"type": "boolean"},
+                "held": {"type": "boolean"},
                 **dict.fromkeys(("idle", "leased", "given", "answered", "failed", "lost"), number),
             },
             closed=True,

@@ -26,7 +26,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from drawbar.net.timers cimport (
     NEVER, TICK_MS, Timer, wheel_init, wheel_next, wheel_pop, wheel_remove, wheel_set, wheel_skip)
 from drawbar.pull.chain cimport Link, chain_append, chain_first, chain_init, chain_push, chain_remove
-from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Room, State
+from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Label, Room, State
 from drawbar.pull.labels cimport Joined, Labels
 
 
@@ -174,12 +174,17 @@ cdef class AppQueue:
 
     cpdef bint finish(self, Entry entry, bint failed=False) except *:
         """It is answered; `failed`: the answer counts against its label. False: it was not on lease any more."""
+        cdef Label group
         if entry.state != State.LEASED:
             return False
+        group = entry.room.group
         self.answered += 1
-        entry.room.group.answered += 1
-        entry.room.group.failed += failed
+        group.answered += 1
+        group.failed += failed
+        group.recent = group.recent << 1 | failed
         self.end(entry, Fate.ANSWERED)
+        if group.on_outcome is not None:
+            group.on_outcome()
         return True
 
     cpdef Room forget(self, Entry entry):
@@ -197,7 +202,7 @@ cdef class AppQueue:
         if entry.state != State.LEASED:
             return NOT_LEASED
         self.lost += 1
-        entry.room.group.lost += 1
+        entry.room.group.note_lost()
         return self.back(entry, now_ms, entry.safe and entry.attempts < self.attempts)
 
     cpdef Back release(self, Entry entry, uint64_t now_ms, bint unrun=True) except *:
@@ -312,7 +317,7 @@ cdef class AppQueue:
             if entry.deadline_ms and _tick_after(entry.deadline_ms) <= tick:
                 self.past_deadline += 1
                 if entry.state == State.LEASED:
-                    entry.room.group.lost += 1
+                    entry.room.group.note_lost()
                 return self.expire(entry, Due.PAST_DEADLINE)
             # Only a lease has an end before that.
             entry.lease_end_ms = 0
@@ -398,6 +403,15 @@ cdef class AppQueue:
     def weights(self, object weights):
         self.labels.share(weights)
 
+    @property
+    def held(self):
+        """Labels whose rooms are kept, and get nothing."""
+        return self.labels.held
+
+    @held.setter
+    def held(self, object names):
+        self.labels.hold(names)
+
     def retire(self, str label):
         """Gives that label nothing any more, and refuses its rooms. Returns those idle: their workers may leave."""
         return self.labels.retire(label)
@@ -412,6 +426,11 @@ cdef class AppQueue:
     def idle(self):
         """Rooms that wait for a request."""
         return self.labels.idle
+
+    @property
+    def eligible(self):
+        """Those of them that may get one."""
+        return self.labels.eligible()
 
     def label(self, str name):
         """That label, or None: no worker has come with it."""

@@ -6,6 +6,7 @@ signalled and buried, and where each of these is told in the log.
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable
 
@@ -14,6 +15,7 @@ from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
 from drawbar.supervisor.exits import Exit
+from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.host.memory import read_rss
 from drawbar.supervisor.host.privileges import settle_as
 from drawbar.supervisor.listening.listeners import Listeners
@@ -58,6 +60,7 @@ class Crew:
         reports: Reports,
         nursery: Nursery,
         trade: Trade,
+        fronts: Fronts,
         private: Callable[[], Iterable[int]],
         on_ready: Callable[[Boot, Worker, str], None],
         clock: Callable[[], float] = time.monotonic,
@@ -70,6 +73,7 @@ class Crew:
         self.reports = reports
         self.nursery = nursery
         self._trade = trade
+        self._fronts = fronts
         self._private = private
         self._on_ready = on_ready
         self._clock = clock
@@ -201,7 +205,15 @@ class Crew:
             return self._trade.run(settled, sockets, action.slot, report, cell)
 
         role = Role(self._trade.title(action.slot), self._trade.comm, work, config.timeouts.graceful)
-        return spawn(role, self.log, [*self._private(), *self.listeners.not_for_slot(action.slot)])
+        private = [*self._private(), *self.listeners.not_for_slot(action.slot)]
+        if not self._trade.takes_orders:
+            return spawn(role, self.log, private)
+
+        def fork(orders: socket.socket, more: Iterable[int]) -> Spawned:
+            sockets.orders = orders
+            return spawn(role, self.log, [*private, *more])
+
+        return self._fronts.spawn(fork)
 
     def descriptors(self) -> list[int]:
         """The ways to those that take orders, or may one day, which no other child shall hold."""
@@ -231,6 +243,8 @@ class Crew:
             self.log.warning(f"{self.name(worker)} ends without becoming the fork server: {why}")
         elif line.startswith(FORKING):
             self._on_promoted(worker)
+        else:
+            self._fronts.on_report(worker.pid, line)
 
     def _on_promoted(self, worker: Worker) -> None:
         """A worker has become a fork server; when none like it is wanted any more, it ends as it would have."""
@@ -245,6 +259,7 @@ class Crew:
 
     def on_death(self, worker: Worker, end: Exit) -> None:
         """Buries a worker."""
+        self._fronts.on_died(worker.pid)
         replaced = self.pool.is_obsolete(worker)
         death = self.pool.on_died(worker, self._clock())
         index = self._cells.pop(worker.pid, None)

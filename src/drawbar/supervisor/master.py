@@ -23,6 +23,7 @@ from drawbar.supervisor.announce import closing_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.exits import Exit, signal_name
+from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
 from drawbar.supervisor.host.oom import OomCount
@@ -135,7 +136,8 @@ class Master:
         held.callback(self._stop_watcher)
         self.orders = Orders(self)
         self.notifier = Notifier.from_environment(os.environ)
-        ground = Ground(self.scoreboard, self._reports, self.private, self._listening, self.clock)
+        self.fronts = Fronts(inherited.traffic if inherited else None)
+        ground = Ground(self.scoreboard, self._reports, self.fronts, self.private, self._listening, self.clock)
         self._make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
         lead = self._make_team(spec, log=self.log, listeners=self.listeners, is_resized=asked is not None)
         self.teams = Teams(lead)
@@ -173,6 +175,7 @@ class Master:
             *self._signals.descriptors(),
             *self._teller.descriptors(),
             *self.teams.descriptors(),
+            *self.fronts.descriptors(),
             *self.succession.descriptors(),
         ]
 

@@ -138,6 +138,7 @@ class Succession:
             doors=master.desk.handover(),
             workers=len(master.lead.pool.slots) if master.lead.is_resized else None,
             file=master.loaded.file if master.loaded is not None else None,
+            traffic=master.fronts.all_traffic(),
         )
 
     def _before_exec(self) -> None:

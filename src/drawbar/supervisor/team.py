@@ -14,6 +14,7 @@ from drawbar.net.scoreboard import Scoreboard
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import Exit
+from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.listening.listeners import Listeners
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.pool import Boot, Ending, Pool, Slot, Strategy, Timing, Worker
@@ -39,6 +40,7 @@ class Ground(NamedTuple):
 
     scoreboard: Scoreboard
     reports: Reports
+    fronts: Fronts
     private: Callable[[], Iterable[int]]
     """The master's own descriptors, which no child shall hold."""
     listening: Callable[[], Iterable[int]]
@@ -124,6 +126,7 @@ class Team:
             reports=ground.reports,
             nursery=self.nursery,
             trade=spec.trade,
+            fronts=ground.fronts,
             private=all_private if listeners is None else ground.private,
             on_ready=self._on_ready,
             clock=ground.clock,

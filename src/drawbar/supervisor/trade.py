@@ -33,6 +33,8 @@ class Trade(NamedTuple):
     run: RunWorker
     name: str = "worker"
     announce: Callable[[Config, str, Listeners, int], str] = announce_workers
+    takes_orders: bool = False
+    """Its processes hear from the master what is wanted of the apps' requests."""
 
     def title(self, slot: int) -> str:
         """The command line of the process in that slot."""

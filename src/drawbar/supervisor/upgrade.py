@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, NoReturn, Self
 
 import msgspec
 
+from drawbar.pull.traffic import Traffic
 from drawbar.supervisor.child import fork_with_pipe, reap
 from drawbar.supervisor.host.notify import hand_on
 from drawbar.supervisor.host.pid_file import is_master, parent_of
@@ -48,6 +49,8 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """How many there are, when somebody said another number than the configuration."""
     file: str | None = None
     """What the old one read its configuration from."""
+    traffic: dict[str, Traffic] = {}
+    """What is wanted of the apps' requests."""
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Self | None:

@@ -29,6 +29,7 @@ from drawbar.pull.desk import Limits
 from drawbar.pull.front import Front
 from drawbar.pull.leaving import Leaving
 from drawbar.supervisor.child import Reporter
+from drawbar.supervisor.front.line import Line, Notes
 from drawbar.supervisor.front.plan import make_queue, routes_of
 from drawbar.supervisor.listening.listeners import Listeners, Sockets
 from drawbar.supervisor.logs import Log
@@ -54,6 +55,7 @@ def run_front(
     report: told "ready front" once requests are taken. Raises OperatorError when the tokens cannot be read.
     """
     stop_counting = count_in(cell)
+    report_fd = report.fileno() if isinstance(report, Reporter) else -1
     log = Log.from_config(config.log)
     stacks = Stacks(log)
     # Workers that are attached are no connections of the site: none of them takes a client's file.
@@ -71,14 +73,18 @@ def run_front(
         access_log,
         cell=cell,
         stacks=stacks,
-        report_fd=report.fileno() if isinstance(report, Reporter) else -1,
+        report_fd=report_fd,
     )
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     front = make_front(config, reactor)
     api = make_api(config, front, reactor, log, granted, cell)
-    leaving = Leaving(front, api, reactor)
+    line = Line(front, reactor, Notes(reactor, report, report_fd))
+    leaving = Leaving(front, api, reactor, line.steering.leave)
     ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
+    if listeners.orders is not None:
+        # Before a request is taken that they are about.
+        line.obey(listeners.orders)
     for listener in site.listeners:
         site.attend(reactor, listener, front)
     for listener in listeners.api:
@@ -177,7 +183,7 @@ def announce(config: Config, interface: str, listeners: Listeners, workers: int)
     return f"drawbar {__version__} front on {site} for {apps}; workers pull from {api} (pid {os.getpid()})"
 
 
-FRONT: Final = Trade(run_front, NAME, announce)
+FRONT: Final = Trade(run_front, NAME, announce, takes_orders=True)
 
 
 def require_one(loaded: Loaded) -> Loaded:

@@ -72,11 +72,15 @@ class Passed(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Sockets(list[socket.socket]):
-    """What a process accepts from; `api` are those of them that workers pull from."""
+    """What a process accepts from; `api` are those of them that workers pull from.
+
+    `orders` is no listener: by it a front hears from the master.
+    """
 
     def __init__(self, found: Iterable[socket.socket] = (), api: Iterable[socket.socket] = ()) -> None:
         super().__init__(found)
         self.api = frozenset(api)
+        self.orders: socket.socket | None = None
 
 
 class Handover(msgspec.Struct, frozen=True):

@@ -1,0 +1,140 @@
+"""What the fronts of a master are told, and what they tell: one that serves, and those before it that still drain.
+
+Law: what is wanted of each app is kept here, so it outlives every front. An order that the front that serves does not
+take is none; one that drains is told as well, and what it makes of that is its affair. Who is there for which label is
+what all of them see together.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from drawbar.config import OperatorError
+from drawbar.pull.traffic import Traffic
+from drawbar.supervisor.child import Spawned
+from drawbar.supervisor.front.channel import Channel, Holds, Judged, News, Order, Seen, read_news
+
+Fork = Callable[[socket.socket, Iterable[int]], Spawned]
+"""Forks a front that takes orders by a socket, and must not hold these descriptors."""
+
+FIRST: Final = 0
+"""The serial of what a front is told before it begins, and of what it tells unasked."""
+
+
+class Fronts:
+    """traffic: what holds from the beginning, by app."""
+
+    def __init__(self, traffic: Mapping[str, Traffic] | None = None) -> None:
+        self._traffic = dict(traffic or {})
+        self._channels: dict[int, Channel] = {}
+        """By process id, the one that was started last stands last."""
+        self._present: dict[int, set[tuple[str, str, int]]] = {}
+        self._serial = FIRST
+        self.on_news: Callable[[News], object] = lambda news: None
+        """Called when what it is about is taken in."""
+
+    # -- what is wanted
+
+    @property
+    def are_there(self) -> bool:
+        """There is one to be told."""
+        return bool(self._channels)
+
+    def traffic(self, app: str) -> Traffic:
+        """What holds."""
+        return self._traffic.get(app, Traffic())
+
+    def all_traffic(self) -> dict[str, Traffic]:
+        """Of the apps of which anything was ordered."""
+        return {app: traffic for app, traffic in self._traffic.items() if not traffic.is_usual()}
+
+    def want(self, app: str, traffic: Traffic) -> int:
+        """Tells it; returns the serial by which the front that serves will say that it holds.
+
+        Raises OperatorError when that one does not take it, and then nothing has changed.
+        """
+        order = Order({app: traffic}, self._serial + 1)
+        for number, channel in enumerate(reversed(self._channels.values())):
+            try:
+                channel.send(order)
+            except OperatorError:
+                if number == 0:
+                    raise
+        self._serial += 1
+        self._traffic[app] = traffic
+        return self._serial
+
+    def labels(self, app: str) -> dict[str, set[int]]:
+        """Those whose workers are there, with their processes."""
+        found: dict[str, set[int]] = {}
+        for seen in self._present.values():
+            for name, label, pid in seen:
+                if name == app:
+                    found.setdefault(label, set()).add(pid)
+        return found
+
+    # -- processes
+
+    def spawn(self, fork: Fork) -> Spawned:
+        """A front that knows what holds."""
+        channel = Channel()
+        try:
+            for app, traffic in self.all_traffic().items():
+                channel.send(Order({app: traffic}, FIRST))
+            child = fork(channel.theirs, [channel.fileno()])
+        except BaseException:
+            channel.close()
+            raise
+        finally:
+            channel.theirs.close()
+        self._channels[child.pid] = channel
+        self._present[child.pid] = set()
+        return child
+
+    def on_died(self, pid: int) -> None:
+        """A process has ended; nothing when it was no front."""
+        channel = self._channels.pop(pid, None)
+        if channel is None:
+            return
+        channel.close()
+        for app, label, worker in self._present.pop(pid):
+            self.on_news(Seen(app, label, worker, is_there=False))
+
+    def descriptors(self) -> list[int]:
+        """No child shall hold these."""
+        return [channel.fileno() for channel in self._channels.values()]
+
+    # -- news
+
+    def on_report(self, pid: int, line: str) -> None:
+        """A line of a front."""
+        news = read_news(line)
+        if news is None or pid not in self._channels:
+            return
+        if isinstance(news, Seen):
+            key = (news.app, news.label, news.pid)
+            (self._present[pid].add if news.is_there else self._present[pid].discard)(key)
+        elif pid != next(reversed(self._channels)):
+            # One that drains has nothing to say about what holds.
+            return
+        elif isinstance(news, Judged):
+            self._on_judged(news)
+        elif isinstance(news, Holds):
+            self._on_holds(news)
+        self.on_news(news)
+
+    def _on_judged(self, news: Judged) -> None:
+        """The front has moved the queue already."""
+        traffic = self.traffic(news.app)
+        if traffic.judge is not None and traffic.judge.new == news.label:
+            self._traffic[news.app] = traffic.judged(kept=bool(news.figures.get("kept")))
+
+    def _on_holds(self, news: Holds) -> None:
+        traffic, known = self.traffic(news.app), news.figures.get("known")
+        if traffic.gate == "paused" and news.figures.get("gate") == "open" and news.figures.get("serial") == FIRST:
+            self._traffic[news.app] = traffic = traffic.resumed()
+        if traffic.judge is not None and known is not None:
+            judge = msgspec.structs.replace(traffic.judge, known=tuple(known))
+            self._traffic[news.app] = msgspec.structs.replace(traffic, judge=judge)

@@ -1,0 +1,150 @@
+"""What fronts are told, by a master that outlives them; the test is the fronts."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import pytest
+
+from drawbar.config import OperatorError
+from drawbar.pull.traffic import Judge, Traffic
+from drawbar.supervisor.child import Spawned
+from drawbar.supervisor.front.channel import MESSAGE_BYTES, News, Order, Seen
+from drawbar.supervisor.front.fronts import Fronts
+
+
+class Forked:
+    """Fronts that exist by their end of the channel alone."""
+
+    def __init__(self, traffic: dict[str, Traffic] | None = None) -> None:
+        self.fronts = Fronts(traffic)
+        self.news: list[News] = []
+        self.fronts.on_news = self.news.append
+        self.ends: dict[int, socket.socket] = {}
+
+    def start(self, pid: int) -> None:
+        def fork(theirs: socket.socket, private: Iterable[int]) -> Spawned:
+            self.ends[pid] = theirs.dup()
+            self.ends[pid].setblocking(False)
+            return Spawned(pid, -1)
+
+        self.fronts.spawn(fork)
+
+    def heard(self, pid: int) -> list[Order]:
+        """What it was told since the last call."""
+        orders = []
+        with contextlib.suppress(BlockingIOError):
+            while message := self.ends[pid].recv(MESSAGE_BYTES):
+                orders.append(msgspec.json.decode(message, type=Order))
+        return orders
+
+    def close(self) -> None:
+        for pid, end in self.ends.items():
+            self.fronts.on_died(pid)
+            end.close()
+
+
+@pytest.fixture
+def forked() -> Iterator[Forked]:
+    made = Forked()
+    yield made
+    made.close()
+
+
+def test_a_front_knows_what_holds_before_it_is_there(forked: Forked) -> None:
+    assert forked.fronts.want("app", Traffic().paused()) == 1
+    forked.fronts.want("other", Traffic())
+    forked.start(11)
+    assert forked.heard(11) == [Order({"app": Traffic().paused()})]
+    assert forked.fronts.all_traffic() == {"app": Traffic().paused()}
+
+
+def test_every_front_is_told(forked: Forked) -> None:
+    forked.start(11)
+    forked.start(12)
+    serial = forked.fronts.want("app", Traffic().paused())
+    for pid in (11, 12):
+        assert forked.heard(pid) == [Order({"app": Traffic().paused()}, serial)]
+
+
+def test_an_order_that_the_front_does_not_take_is_none(forked: Forked) -> None:
+    forked.start(11)
+    forked.ends[11].close()
+    with pytest.raises(OperatorError):
+        forked.fronts.want("app", Traffic().paused())
+    assert forked.fronts.traffic("app") == Traffic()
+    # It is the one before that does not: the one that serves does.
+    forked.start(12)
+    forked.fronts.want("app", Traffic().paused())
+    assert forked.fronts.traffic("app") == Traffic().paused()
+
+
+def test_who_is_there_is_what_all_fronts_see(forked: Forked) -> None:
+    forked.start(11)
+    forked.start(12)
+    forked.fronts.on_report(11, "attached app v7 0")
+    forked.fronts.on_report(12, "attached app v7 50")
+    forked.fronts.on_report(12, "attached app - 51")
+    forked.fronts.on_report(12, "attached other v7 52")
+    assert forked.fronts.labels("app") == {"v7": {0, 50}, "": {51}}
+    forked.fronts.on_report(12, "left app - 51")
+    forked.fronts.on_died(11)
+    assert forked.fronts.labels("app") == {"v7": {50}}
+    assert forked.news[-1] == Seen("app", "v7", 0, is_there=False)
+
+
+def test_what_came_of_a_trial_is_what_holds(forked: Forked) -> None:
+    forked.start(11)
+    forked.fronts.want("app", Traffic().on_trial(Judge("v8", "v7", back={"v7": 1.0})))
+    forked.fronts.on_report(11, 'judged app v8 {"kept": false}')
+    assert forked.fronts.traffic("app") == Traffic(weights={"v7": 1.0}, held=("v8",))
+    forked.fronts.on_report(11, 'judged app v8 {"kept": true}')
+    assert forked.fronts.traffic("app") == Traffic(weights={"v7": 1.0}, held=("v8",))
+
+
+def test_only_the_front_that_serves_judges(forked: Forked) -> None:
+    forked.start(11)
+    forked.start(12)
+    trial = Traffic().on_trial(Judge("v8", "v7"))
+    forked.fronts.want("app", trial)
+    forked.fronts.on_report(11, 'judged app v8 {"kept": false}')
+    assert (forked.fronts.traffic("app"), forked.news) == (trial, [])
+
+
+def test_a_pause_that_ended_by_itself_has_ended(forked: Forked) -> None:
+    forked.start(11)
+    forked.fronts.want("app", Traffic().paused(5.0))
+    forked.fronts.on_report(11, 'traffic app {"serial": 1, "gate": "paused"}')
+    assert forked.fronts.traffic("app").gate == "paused"
+    forked.fronts.on_report(11, 'traffic app {"serial": 0, "gate": "open"}')
+    assert forked.fronts.traffic("app") == Traffic()
+
+
+def test_what_a_front_knows_of_the_old_version_is_told_to_the_next(forked: Forked) -> None:
+    forked.start(11)
+    forked.fronts.want("app", Traffic().on_trial(Judge("v8", "v7")))
+    forked.fronts.on_report(11, 'traffic app {"serial": 1, "gate": "open", "known": [50, 2]}')
+    forked.start(12)
+    [order] = forked.heard(12)
+    assert order.traffic["app"].judge == Judge("v8", "v7", known=(50, 2))
+
+
+def test_what_is_no_news_and_who_is_no_front_change_nothing(forked: Forked) -> None:
+    forked.start(11)
+    forked.fronts.on_report(11, "out of memory")
+    forked.fronts.on_report(99, "attached app v7 1")
+    forked.fronts.on_died(99)
+    assert (forked.news, forked.fronts.labels("app"), forked.fronts.are_there) == ([], {}, True)
+
+
+def test_a_fork_that_fails_leaves_nothing_open(forked: Forked) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    def fork(theirs: socket.socket, private: Iterable[int]) -> Spawned:
+        raise OSError("no process")
+
+    with pytest.raises(OSError, match="no process"):
+        forked.fronts.spawn(fork)
+    assert (len(os.listdir("/proc/self/fd")), forked.fronts.are_there) == (before, False)
