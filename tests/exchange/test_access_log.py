@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawbar.exchange.access_log import AccessLog, Record, combined, json, record_of
+from drawbar.exchange.access_log import AccessLog
 from drawbar.exchange.log_files import LogFiles
+from drawbar.exchange.log_lines import Record, Values, combined, json, record_of, times_of
 
 # The form as log tools read it.
 COMBINED = re.compile(
@@ -34,6 +35,9 @@ class Finished:
     status_code: int = 200
     body_bytes: int = 13
     duration_ns: int = 2_500_000
+    client_ns: int = 100_000
+    queue_ns: int = 400_000
+    app_ns: int | None = 2_000_000
     complete: bool = True
     log_files: LogFiles | None = None
     fields: dict[bytes, str] = field(default_factory=dict)
@@ -72,7 +76,7 @@ def test_what_is_not_there_is_a_dash() -> None:
 
 
 def test_json_says_all_with_its_time_in_utc() -> None:
-    line = json(record(Finished(fields={b"user-agent": "curl"}, complete=False)))
+    line = json(record(Finished(fields={b"user-agent": "curl"}, complete=False)), times_of(Finished()))
     assert line.endswith(b"\n")
     assert standard_json.loads(line) == {
         "time": "2026-10-14T17:46:40.247Z",
@@ -86,7 +90,14 @@ def test_json_says_all_with_its_time_in_utc() -> None:
         "referer": None,
         "user_agent": "curl",
         "complete": False,
+        "client_ms": 0.1,
+        "queue_ms": 0.4,
+        "app_ms": 2.0,
     }
+
+
+def test_without_an_app_there_is_no_time_of_its() -> None:
+    assert times_of(Finished(app_ns=None))["app_ms"] is None
 
 
 @given(target=latin_1, referer=latin_1, agent=latin_1)
@@ -98,19 +109,40 @@ def test_no_byte_of_a_client_forges_a_line(target: str, referer: str, agent: str
     assert all(32 <= byte < 127 for byte in line[:-1])
     for text, shown in ((f"GET {target} HTTP/1.1", found[5]), (referer or "-", found[8]), (agent or "-", found[9])):
         assert re.sub(rb"\\x(..)", lambda escaped: bytes([int(escaped[1], 16)]), shown).decode("latin-1") == text
-    line = json(record(finished))
+    line = json(record(finished), {})
     assert line.count(b"\n") == 1
     assert standard_json.loads(line)["target"] == target
 
 
 def test_each_form_is_written_line_by_line(tmp_path: Path) -> None:
-    for form, line in (("combined", combined), ("json", json)):
+    expected = {"combined": combined(record(Finished())), "json": json(record(Finished()), times_of(Finished()))}
+    for form, line in expected.items():
         path = tmp_path / form
         log = AccessLog(str(path), form, pytest.fail, lambda: START)  # type: ignore[arg-type]
         for _ in range(2):
             log.write(Finished())
-        assert path.read_bytes() == line(record(Finished())) * 2
+        assert path.read_bytes() == line * 2
         log.close()
+
+
+def test_what_is_known_beside_stands_in_forms_that_name_values(tmp_path: Path) -> None:
+    asked: list[object] = []
+
+    def more(exchange: object) -> Values:
+        asked.append(exchange)
+        return {"worker": "w1"}
+
+    for form, asks in (("combined", 0), ("json", 1), ((("s", ""),), 0), ((("", "by "), ("x", "worker")), 1)):
+        path = tmp_path / "log"
+        log = AccessLog(str(path), form, pytest.fail)  # type: ignore[arg-type]
+        log.more = more
+        log.write(Finished())
+        log.close()
+        assert len(asked) == asks
+        asked.clear()
+    lines = path.read_bytes().splitlines()
+    assert standard_json.loads(lines[1])["worker"] == "w1"
+    assert lines[2:] == [b"200", b"by w1"]
 
 
 def test_standard_output_is_a_dash(capfd: pytest.CaptureFixture[str]) -> None:

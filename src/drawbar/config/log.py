@@ -1,10 +1,11 @@
 """[log]: what is written down, and where."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
 from drawbar.config.kinds import Hint, Kind, parse_text
+from drawbar.config.log_format import Piece, read_format
 from drawbar.config.section import Section
 
 OFF = "off"
@@ -22,6 +23,22 @@ def parse_destination(raw: object) -> str:
     return OFF if text.lower() == OFF else text
 
 
+Form = Literal["combined", "json"]
+FORMS: Final[dict[str, Form]] = {"combined": "combined", "json": "json"}
+
+
+def parse_form(raw: object) -> str:
+    """The name of a form, or a format of one's own, which has a percent sign."""
+    text = parse_text(raw)
+    if text.strip().lower() in FORMS:
+        return text.strip().lower()
+    if "%" not in text:
+        raise ValueError(f"{raw!r} is no form; write {', '.join(FORMS)}, or a format such as '%h %t \"%r\" %s %D'")
+    read_format(text)
+    return text
+
+
+FORM = Kind("combined|json|FORMAT", "`combined`, `json`, or a format of `%` and letters", parse_form)
 DESTINATION = Kind("PATH|-|off", "a path, `-` or `off`", parse_destination)
 
 
@@ -40,8 +57,8 @@ class LogConfig(Section, frozen=True, kw_only=True):
         Hint(option="access-log"),
     ] = OFF
     access_format: Annotated[
-        Literal["combined", "json"],
-        Meta(description="Form of the access log."),
+        Annotated[str, FORM],
+        Meta(description="Form of the access log's lines."),
         Hint(option="access-log-format"),
     ] = "combined"
     error: Annotated[
@@ -49,3 +66,9 @@ class LogConfig(Section, frozen=True, kw_only=True):
         Meta(description="Where messages go: a path, `-` for standard error, or `off`."),
         Hint(option="error-log"),
     ] = STANDARD
+
+    @property
+    def form(self) -> Form | tuple[Piece, ...]:
+        """How lines are written: the name of a form, or the pieces of one's own."""
+        known = FORMS.get(self.access_format)
+        return read_format(self.access_format) if known is None else known

@@ -86,6 +86,10 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Hint(option="reload-dir"),
     ] = ()
     server_header: Annotated[str, Meta(description="The Server field of responses; empty sends none.")] = "drawbar"
+    server_timing: Annotated[
+        bool,
+        Meta(description="Say in each response how long its request waited, and how long the application took."),
+    ] = False
     temp_dir: Annotated[
         Path | None,
         Meta(description="Where large bodies spill to unlinked files; unset is the system's (TMPDIR, else /tmp)."),

@@ -1,138 +1,67 @@
 """The access log: one line for each exchange, when its last byte is handed on.
 
-Law: `combined` and `json` are pure functions from a record to a line, and nothing a client sends can end that line or
-look like another field of it. `AccessLog` writes each line with one write(2) to a descriptor opened with O_APPEND, so
-processes share a file without mixing lines. The line goes to the file that was open when the request began, where its
-other lines are too (`log_files`). A log that cannot be written costs lines and one message, never a request.
+Law: `AccessLog` writes each line with one write(2) to a descriptor opened with O_APPEND, so processes share a file
+without mixing lines; what it says is `log_lines`' affair, or in a form of the operator's `log_format`'s. The line goes
+to the file that was open when the request began, where its other lines are too (`log_files`). A log that cannot be
+written costs lines and one message, never a request.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Final, Literal
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
 
 from drawbar.exchange.log_files import LogFile, RotatedFile
+from drawbar.exchange.log_format import line_of
+from drawbar.exchange.log_lines import Record, Values, combined, json, record_of, times_of
 from drawbar.exchange.seen import Logged
 
 Form = Literal["combined", "json"]
+Pieces = Sequence[tuple[str, str]]
+"""A form of the operator's: letters and what stands in their braces."""
+Line = Callable[[Record, Logged, Values], bytes]
 STANDARD: Final = "-"
 """Destination that is standard output."""
 
 _STDOUT: Final = 1
-# Quotes end a field and backslashes start an escape; bytes above 126 are whatever the reader's terminal makes of them.
-_ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(32), ord('"'), ord("\\"), *range(127, 256))}
-# Not strftime's %b: an application may have called setlocale().
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NONE: Final[Values] = {}
+_FORMS: Final[dict[str, Line]] = {
+    "combined": lambda record, exchange, values: combined(record),
+    "json": lambda record, exchange, values: json(record, values),
+}
 
 
-class Record(msgspec.Struct, frozen=True):
-    """One exchange. `time`: seconds since the epoch at which its request was there. `status` 0: none was sent."""
-
-    time: float
-    remote: str | None
-    method: str
-    target: str
-    version: str
-    status: int
-    bytes: int
-    duration_ms: float
-    referer: str | None
-    user_agent: str | None
-    complete: bool
+def _line_of(form: Form | Pieces) -> Line:
+    return _FORMS[form] if isinstance(form, str) else line_of(form)
 
 
-_REST: Final = Record.__struct_fields__[1:]
-_encode: Final = msgspec.json.Encoder().encode
-
-
-def record_of(exchange: Logged, now: float) -> Record:
-    """The record of an exchange that ended at `now` (seconds since the epoch)."""
-    duration_ns = exchange.duration_ns
-    remote = exchange.remote
-    return Record(
-        now - duration_ns / 1e9,
-        remote[0] if remote is not None else None,
-        exchange.method,
-        exchange.target,
-        exchange.http_version,
-        exchange.status_code,
-        exchange.body_bytes,
-        round(duration_ns / 1e6, 3),
-        exchange.header(b"referer"),
-        exchange.header(b"user-agent"),
-        exchange.complete,
-    )
-
-
-def escape(text: str) -> str:
-    r"""`text` as one field of a line: quotes, backslashes, controls and what is not ASCII become \xNN."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return text
-    return text.translate(_ESCAPED)
-
-
-def combined(record: Record) -> bytes:
-    """The Combined Log Format of the Apache HTTP server, which every log tool reads (mod_log_config, "combined")."""
-    return (
-        f"{record.remote or '-'} - - [{_stamp(int(record.time))}] "
-        f'"{escape(record.method)} {escape(record.target)} HTTP/{record.version}" '
-        f'{record.status or "-"} {record.bytes or "-"} "{escape(record.referer or "-")}" '
-        f'"{escape(record.user_agent or "-")}"\n'
-    ).encode("ascii", "backslashreplace")
-
-
-def json(record: Record) -> bytes:
-    """One JSON object on a line; JSON itself escapes what could end it."""
-    stamp = datetime.fromtimestamp(record.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    fields = {"time": stamp} | {name: getattr(record, name) for name in _REST}
-    return _encode(fields) + b"\n"
-
-
-class _Stamps:
-    """Local times as the combined form writes them; the last one is kept, as most lines share a second."""
-
-    def __init__(self) -> None:
-        self._last = (-1, "")
-
-    def __call__(self, second: int) -> str:
-        known, text = self._last
-        if known != second:
-            local = time.localtime(second)
-            text = (
-                f"{local.tm_mday:02d}/{_MONTHS[local.tm_mon - 1]}/{local.tm_year}:"
-                f"{local.tm_hour:02d}:{local.tm_min:02d}:{local.tm_sec:02d} {time.strftime('%z', local)}"
-            )
-            # One store: other threads see the old pair or the new one.
-            self._last = (second, text)
-        return text
-
-
-_stamp: Final = _Stamps()
-_FORMS: Final[dict[str, Callable[[Record], bytes]]] = {"combined": combined, "json": json}
+def _names_values(form: Form | Pieces) -> bool:
+    return form == "json" if isinstance(form, str) else any(letter == "x" for letter, _ in form)
 
 
 class AccessLog:
     """Writes the lines of one process to `destination`: a path, or "-" for standard output.
 
     report: told once, in words, when lines are lost, and again only after some could be written in between.
-    clock: seconds since the epoch. Survives a fork: parent and child then share the file.
+    form: "combined", "json", or pieces of a format. clock: seconds since the epoch. Survives a fork: parent and child
+    then share the file.
     """
 
     def __init__(
         self,
         destination: str,
-        form: Form,
+        form: Form | Pieces,
         report: Callable[[str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = None if destination == STANDARD else os.path.abspath(destination)
         self._name = "standard output" if self._path is None else self._path
-        self._format = _FORMS[form]
+        self._line = _line_of(form)
+        self._names_values = _names_values(form)
+        self.more: Callable[[Any], Values] | None = None
+        """What is known beside, of those forms that name values; None: nothing."""
         self._report = report
         self._clock = clock
         self._failing = False
@@ -155,7 +84,7 @@ class AccessLog:
         file = self.file if files is None else files.access
         if file is None:
             return
-        line = self._format(record_of(exchange, self._clock()))
+        line = self._line(record_of(exchange, self._clock()), exchange, self._values(exchange))
         try:
             written = file.write(line)
         except OSError as error:
@@ -166,6 +95,11 @@ class AccessLog:
             self._lost(OSError(0, "only part of a line could be written"))
         else:
             self._failing = False
+
+    def _values(self, exchange: Logged) -> Values:
+        if not self._names_values:
+            return _NONE
+        return times_of(exchange) if self.more is None else {**times_of(exchange), **self.more(exchange)}
 
     def reopen(self) -> None:
         """Opens the file by its name again, after it was rotated away; the old one is kept when that fails."""

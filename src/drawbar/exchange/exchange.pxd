@@ -89,12 +89,14 @@ cdef class Exchange:
     cdef bint direct            # the frame that took the request off its connection waits for it
     cdef uint64_t accepted_ns   # timeline, monotonic: its head was here; 0: not stamped
     cdef uint64_t ready_ns      # all was here that its app is called with
-    cdef uint64_t called_ns
-    cdef uint64_t done_ns
+    cdef uint64_t called_ns     # its app was, for the last time; 0: it is not called
+    cdef uint64_t done_ns       # the last byte of its answer was handed on
 
     # -- figures: what becomes of a request, told by those who know. Without `reactor` nobody counts.
     cdef void handed(self, int fd, const Sockaddr* peer, bint held) noexcept    # its handler gets it now
     cdef void called(self) noexcept         # by a gateway, on the thread that is about to call the app
+    cdef void waits_again(self) noexcept    # its app gave it back: it waits for its next call
+    cdef void called_again(self) noexcept   # and that is now
     cdef void returned(self) noexcept       # by a gateway: the app runs no more, and the job is over
     cdef void answered(self) noexcept       # the response is done; `done_ns` is now
     cdef void _release(self) noexcept

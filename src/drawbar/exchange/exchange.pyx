@@ -162,6 +162,26 @@ cdef class Exchange:
             self.entry.thread = PyThread_get_thread_ident()
             self.entry.called_ns = self.called_ns
 
+    cdef void waits_again(self) noexcept:
+        if not self.calling:
+            return
+        self.calling = False
+        self.called_ns = 0
+        self.reactor.page.busy -= 1
+        if self.entry is not NULL:
+            self.entry.called_ns = 0
+
+    cdef void called_again(self) noexcept:
+        # Its first wait is the one that was counted: a request waits once in the figures, as it is answered once.
+        if not COUNTING or not self.in_flight or self.calling:
+            return
+        self.reactor.stamp()
+        self.called_ns = self.reactor.now_ns
+        self.calling = True
+        self.reactor.page.busy += 1
+        if self.entry is not NULL:
+            self.entry.called_ns = self.called_ns
+
     cdef void returned(self) noexcept:
         self.job = None
         if self.calling:
@@ -257,8 +277,24 @@ cdef class Exchange:
 
     @property
     def duration_ns(self):
-        """Nanoseconds from the request's first byte to its end here; 0 when it was not timed."""
+        """Nanoseconds from the request's head to its end here; 0 when it was not timed."""
         return self.done_ns - self.accepted_ns if self.done_ns and self.accepted_ns else 0
+
+    @property
+    def client_ns(self):
+        """Of these, those until all was here that its app is called with: its client's."""
+        return self.ready_ns - self.accepted_ns if self.ready_ns and self.accepted_ns else 0
+
+    @property
+    def queue_ns(self):
+        """Then, those until the call of its app that answered; without one, until the end."""
+        cdef uint64_t end = self.called_ns or self.done_ns
+        return end - self.ready_ns if self.ready_ns and end else 0
+
+    @property
+    def app_ns(self):
+        """Then, those until the end; None when its app was not called, or did not answer."""
+        return self.done_ns - self.called_ns if self.done_ns and self.called_ns else None
 
     def header(self, bytes name):
         """Value of the first field of that lower-case name, or None."""

@@ -13,9 +13,10 @@ from libc.stddef cimport size_t
 from libc.string cimport memcpy
 from posix.unistd cimport close
 from drawbar.exchange.exchange cimport (
-    Exchange, Job, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED)
+    Exchange, Job, RESPONSE_ABORTED, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_SENT, RESPONSE_STAGED, now_ns)
 from drawbar.exchange.policy cimport Policy
 from drawbar.exchange.sentinel cimport Sentinel
+from drawbar.exchange.timing cimport put_timing
 from drawbar.net.addresses cimport host_name
 from drawbar.net.output cimport (
     Item, POOL_BLOCKS, Pool, item_free, item_new, output_block, output_bytes, output_file, output_spill)
@@ -29,7 +30,6 @@ from drawbar.wire.writer cimport (
     CHUNK_SIZE_ROOM, format_chunk_size, put_content_length, put_field, put_literal, put_status_line)
 
 from drawbar.exchange.errors import AppError, BodyError, ClientDisconnected
-
 
 cdef class Http1Link(Connection):
     """What an exchange asks of its connection."""
@@ -291,6 +291,8 @@ cdef class Http1Exchange(Exchange):
         if self.expects or self.link.reactor.draining:
             # The client that got no 100 may or may not send its body: only closing is unambiguous.
             self.keep_open = False
+        if policy.server_timing:
+            put_timing(&item.block, self.ready_ns, self.called_ns, now_ns())
         policy.refresh_date()
         if not self.has_date and not self.has_server:
             put_literal(&item.block, policy.date, policy.date_size)

@@ -23,6 +23,7 @@ cdef class Policy:
     cdef public object log_files            # drawbar.exchange.log_files.LogFiles of exchanges that begin now, or None
     cdef readonly object proxies            # drawbar.exchange.forwarded.Proxies, or None: no proxy is trusted
     cdef uint32_t believed                  # bit n: Known n is believed from a trusted proxy
+    cdef bint server_timing                 # responses say how long they waited, and took
     cdef bytes server_header                # "Server: drawbar\r\n", or empty
     cdef int64_t date_second
     cdef char date[160]                     # "Date: ...\r\nServer: drawbar\r\n"

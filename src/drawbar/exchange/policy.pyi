@@ -29,6 +29,7 @@ class Policy:
         response_spill_bytes: int = ...,
         temp_dir: str | None = ...,
         server_header: str = ...,
+        server_timing: bool = ...,
         on_complete: Callable[[Any], object] | None = ...,
         on_refused: Callable[[Address | None, int, str, bytes, LogFiles | None], None] | None = ...,
         on_app_error: Callable[[Any, BaseException], None] | None = ...,

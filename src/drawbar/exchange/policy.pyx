@@ -29,7 +29,8 @@ cdef class Policy:
                  double linger_timeout=5, int keepalive_requests=0, size_t body_memory_bytes=65_536,
                  size_t output_high_bytes=262_144, size_t output_low_bytes=65_536,
                  size_t response_spill_bytes=1 << 30, object temp_dir=None, str server_header="drawbar",
-                 object on_complete=None, object on_refused=None, object on_app_error=None, object proxies=None):
+                 bint server_timing=False, object on_complete=None, object on_refused=None, object on_app_error=None,
+                 object proxies=None):
         self.head.head_bytes = head_bytes
         self.head.target_bytes = target_bytes
         self.head.fields = fields
@@ -56,6 +57,7 @@ cdef class Policy:
             for field in proxies.fields:
                 name = field.encode()
                 self.believed |= <uint32_t>1 << <int>known_name(name, len(name), name_hash(name, len(name)))
+        self.server_timing = server_timing
         if len(server_header) > 64:
             raise ValueError("the Server header is at most 64 characters long")
         self.server_header = f"Server: {server_header}\r\n".encode("ascii") if server_header else b""

@@ -234,8 +234,10 @@ cdef class Delivery(HttpJob):
     """
 
     cdef int given(self) except -1:
-        if not self.exchange.calling:
+        if self.entry._serial == 1:
             self.exchange.called()
+        else:
+            self.exchange.called_again()
         return 0
 
     # -- what its server, or its lane, does
@@ -280,6 +282,7 @@ cdef class Delivery(HttpJob):
         if back != AGAIN:
             return self.answer(status, why, 0)
         self.exchange.replace()
+        self.exchange.waits_again()
         self.front.dispatch(self.queue)
         return 0
 
@@ -298,6 +301,9 @@ cdef class Delivery(HttpJob):
             return 0
         self.entry = None
         entry.payload = None
+        if entry.state != State.NEW:
+            # One that was refused has waited for nobody.
+            self.queue.times.add(self.exchange)
         if entry.state == State.QUEUED or entry.state == State.LEASED:
             if entry.state == State.LEASED and (self.told or self.exchange.response == RESPONSE_DONE):
                 self.queue.finish(entry, self.exchange.status >= 500 or self.exchange.response != RESPONSE_DONE)

@@ -340,6 +340,7 @@ def _schemas() -> Json:
                 "counters": {"type": "object", "additionalProperties": number},
                 "labels": {"type": "array", "items": _schema("Label")},
                 "workers": {"type": "array", "items": _schema("Worker")},
+                "histograms": {"type": "object", "additionalProperties": _schema("Histogram")},
                 "requests": {"type": "array", "items": _schema("InProgress")},
             },
             optional=("why_not_ready",),

@@ -4,6 +4,7 @@ from drawbar.net.timers cimport Wheel
 from drawbar.pull.chain cimport Link
 from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Room
 from drawbar.pull.labels cimport Joined, Labels
+from drawbar.pull.times cimport Times
 
 cpdef enum Verdict:             # on a request that wants in
     ACCEPTED
@@ -44,6 +45,7 @@ cdef class AppQueue:
     cdef readonly uint64_t waited_ms    # the sum over all waits that ended in a match
     # --
     cdef readonly Labels labels
+    cdef readonly Times times           # of its requests that have ended; whoever ends them counts there
     cdef Link classes[PRIORITIES]       # of entries that wait
     cdef Link ages
     cdef Link leases

@@ -28,6 +28,7 @@ from drawbar.net.timers cimport (
 from drawbar.pull.chain cimport Link, chain_append, chain_first, chain_init, chain_push, chain_remove
 from drawbar.pull.entry cimport PRIORITIES, Due, Entry, Fate, Label, Room, State
 from drawbar.pull.labels cimport Joined, Labels
+from drawbar.pull.times cimport Times
 
 
 cdef inline uint32_t _tick_after(uint64_t ms) noexcept:
@@ -55,6 +56,7 @@ cdef class AppQueue:
         chain_init(&self.leases)
         wheel_init(&self.wheel, 0)
         self.labels = Labels()
+        self.times = Times()
 
     def __init__(self, str name, *, uint64_t length=1_000, uint64_t bytes=64 << 20, uint64_t queue_ms=30_000,
                  uint64_t deadline_ms=60_000, uint64_t lease_ms=60_000, uint64_t pause_ms=60_000, uint8_t attempts=3):

@@ -160,6 +160,7 @@ class Status:
                 for label in queue.all_labels()
             ],
             "workers": self._workers(name, queue, now_ms),
+            "histograms": {name: _histogram(counted) for name, counted in queue.times.figures().items()},
             "requests": [_request(entry, now_ms) for entry in queue.running(MOST_LISTED)],
         }
 

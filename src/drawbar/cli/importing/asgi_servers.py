@@ -189,7 +189,7 @@ HYPERCORN_RULES: Final[dict[str, Rule]] = {
     "quic_bind": HTTP2,
     "access_log": To("log.access", log_file),
     "accesslog": To("log.access", log_file),
-    "access_log_format": Missing("log.access_format is combined or json"),
+    "access_log_format": Missing("log.access_format is combined, json or a format like Apache's"),
     "error_log": To("log.error", log_file),
     "errorlog": To("log.error", log_file),
     "backlog": To("server.backlog"),
@@ -326,7 +326,7 @@ GRANIAN_RULES: Final[dict[str, Rule]] = {
     "log_level": To("log.level", level),
     "log_config": LOGGING,
     "access_log": ACCESS_LOG_SWITCH,
-    "access_log_fmt": Missing("log.access_format is combined or json"),
+    "access_log_fmt": Missing("log.access_format is combined, json or a format like Apache's"),
     **dict.fromkeys(
         (
             *("ssl_certificate", "ssl_keyfile", "ssl_keyfile_password", "ssl_protocol_min", "ssl_ca", "ssl_crl"),

@@ -70,7 +70,7 @@ def _class_is_read_at_the_end(draft: Draft, said: Said) -> None:
 
 def _access_format(draft: Draft, said: Said) -> None:
     if str(said.value) != DEFAULT_FORMAT:
-        draft.remark(Verdict.MISSING, said, "log.access_format is combined or json")
+        draft.remark(Verdict.MISSING, said, "log.access_format is combined, json or a format like Apache's")
 
 
 def _proxy_protocol(value: Any) -> bool:

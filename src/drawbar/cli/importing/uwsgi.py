@@ -183,8 +183,8 @@ RULES: Final[dict[str, Rule]] = {
     "logger": LOGGING,
     "log-syslog": SYSLOG,
     "req-logger": Missing("log.access takes a path"),
-    "log-format": Missing("log.access_format is combined or json"),
-    "logformat": Missing("log.access_format is combined or json"),
+    "log-format": Missing("log.access_format is combined, json or a format like Apache's"),
+    "logformat": Missing("log.access_format is combined, json or a format like Apache's"),
     "log-date": ALWAYS,
     "log-x-forwarded-for": Missing(
         "proxy.trusted says whose X-Forwarded-For is taken, for the log and the application"

@@ -7,6 +7,7 @@ in it takes long.
 import gc
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from drawbar.pull.api import policy as api_policy
 from drawbar.pull.desk import Limits
 from drawbar.pull.front import Front
 from drawbar.pull.leaving import Leaving
+from drawbar.pull.told import values_of
 from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.front.line import Line, Notes
 from drawbar.supervisor.front.plan import make_queue, routes_of
@@ -63,7 +65,7 @@ def run_front(
     granted = read_tokens(config)
     access_log = None
     if config.log.access != "off":
-        access_log = AccessLog(config.log.access, config.log.access_format, log.error)
+        access_log = AccessLog(config.log.access, config.log.form, log.error)
     site = Site(
         config,
         LoadedApp(None, "wsgi", NAME),
@@ -78,6 +80,8 @@ def run_front(
     reactor = site.make_reactor()
     heard, told = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     front = make_front(config, reactor)
+    if access_log is not None:
+        access_log.more = partial(values_of, front)
     api = make_api(config, front, reactor, log, granted, cell)
     line = Line(front, reactor, Notes(reactor, report, report_fd))
     leaving = Leaving(front, api, reactor, line.steering.leave)

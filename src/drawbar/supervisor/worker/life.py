@@ -149,7 +149,7 @@ def make_site(
     if config.log.access != "off":
         from drawbar.exchange.access_log import AccessLog
 
-        access_log = AccessLog(config.log.access, config.log.access_format, log.error)
+        access_log = AccessLog(config.log.access, config.log.form, log.error)
     out_of_band: OutOfBand | None = None
     on_finished: list[Callable[[Any], object]] = []
     if hooks.has("request_finished"):

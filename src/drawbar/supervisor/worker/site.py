@@ -221,6 +221,8 @@ def make_policy(
         linger_timeout=timeouts.linger,
         temp_dir=config.server.temp_dir,
         server_header=config.server.server_header,
+        # A worker's times are the front's to tell.
+        server_timing=config.server.server_timing and not config.work.front,
         proxies=make_proxies(config),
         on_complete=in_turn([access_log.write, *on_finished] if access_log is not None else on_finished),
         on_refused=on_refused,
