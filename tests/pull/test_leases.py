@@ -1,5 +1,7 @@
 """Leases by id: an id is good for one lease, and what became of it is known for a while."""
 
+import os
+
 import pytest
 
 from drawbar.pull.entry import Entry, Fate, Room
@@ -31,9 +33,25 @@ def test_a_lease_that_lives_leads_to_its_entry() -> None:
 
 
 def test_ids_of_requests_cannot_be_guessed() -> None:
-    ids = {Entry().id for _ in range(100)}
-    assert len(ids) == 100
+    ids = {Entry().id for _ in range(1_000)}
+    assert len(ids) == 1_000
     assert all(len(each) == 32 and int(each, 16) >= 0 for each in ids)
+
+
+def test_a_forked_process_draws_ids_of_its_own() -> None:
+    # What the next id is made of may be there already.
+    assert Entry().id
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, Entry().id.encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as said:
+        theirs = said.read().decode()
+    os.waitpid(child, 0)
+    assert len(theirs) == 32
+    assert Entry().id != theirs
 
 
 def test_who_lost_a_lease_is_told_while_another_worker_has_the_request() -> None:

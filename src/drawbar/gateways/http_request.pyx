@@ -7,8 +7,7 @@ spelling: who reads the request as CGI variables takes X_Forwarded_For for X-For
 
 Names and values are copied as they were parsed: what the codec let through as a field is one.
 """
-from libc.stdint cimport int64_t, uint32_t
-from libc.stdio cimport snprintf
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 from drawbar.exchange.body cimport BodyStore
@@ -18,13 +17,16 @@ from drawbar.wire.head cimport FLAG_TRAILERS, FLAG_UPGRADE, Field, Head, TARGET_
 from drawbar.wire.tables cimport (
     KNOWN_CONTENT_LENGTH, KNOWN_EXPECT, KNOWN_FORWARDED, KNOWN_HOST, KNOWN_NONE, KNOWN_PROXY, KNOWN_UPGRADE,
     KNOWN_X_FORWARDED_FOR, known_name, name_hash)
-from drawbar.wire.writer cimport Buffer, buffer_reserve, put_content_length, put_field, put_literal
+from drawbar.wire.writer cimport Buffer, buffer_reserve, put_content_length, put_decimal, put_field, put_literal
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_ASCII(object text)
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
 cdef extern from "<strings.h>" nogil:
     int strncasecmp(const char* left, const char* right, size_t size)
 
 cdef enum:
-    START_ROOM = 48             # of X-Request-Start
     OURS_SIZE = 15              # of the longest name that is ours alone
     POSING_SIZE = 64            # a name longer than this is nobody's
 
@@ -161,7 +163,13 @@ cdef int _put_line(Buffer* into, Head* head, const char* base, bint absolute) ex
 
 
 cdef int _put_text(Buffer* into, bytes name, str value) except -1:
-    cdef bytes raw = value.encode("latin-1", "replace")
+    cdef bytes raw
+    cdef Py_ssize_t size
+    cdef const char* text
+    if PyUnicode_IS_ASCII(value):
+        text = PyUnicode_AsUTF8AndSize(value, &size)
+        return put_field(into, name, len(name), text, size)
+    raw = value.encode("latin-1", "replace")
     return put_field(into, name, len(name), raw, len(raw))
 
 
@@ -198,7 +206,9 @@ cdef int _put_origin(Buffer* into, Exchange exchange, bytes prefix, bint forward
     if port is None and scheme == exchange.scheme():
         port = exchange.server()[1]
     if port is not None:
-        _put_text(into, b"X-Forwarded-Port", str(port))
+        put_literal(into, b"X-Forwarded-Port: ", 18)
+        put_decimal(into, port, 1)
+        put_literal(into, b"\r\n", 2)
     if prefix is not None:
         put_field(into, b"X-Forwarded-Prefix", 18, prefix, len(prefix))
     return 0
@@ -207,12 +217,13 @@ cdef int _put_origin(Buffer* into, Exchange exchange, bytes prefix, bint forward
 cdef int _put_start(Buffer* into, Exchange exchange) except -1:
     """X-Request-Start: when the request was here, in seconds of Unix time, as queue-time agents read it."""
     cdef timespec now
-    cdef char text[START_ROOM]
-    cdef int64_t micro
+    cdef uint64_t micro
     clock_gettime(CLOCK_REALTIME, &now)
-    micro = <int64_t>now.tv_sec * 1_000_000 + now.tv_nsec // 1000
+    micro = <uint64_t>now.tv_sec * 1_000_000 + <uint64_t>now.tv_nsec // 1000
     if exchange.accepted_ns:
-        micro -= <int64_t>(now_ns() - exchange.accepted_ns) // 1000
-    return put_literal(into, text, snprintf(
-        text, START_ROOM, "X-Request-Start: t=%lld.%06lld\r\n", <long long>(micro // 1_000_000),
-        <long long>(micro % 1_000_000)))
+        micro -= (now_ns() - exchange.accepted_ns) // 1000
+    put_literal(into, b"X-Request-Start: t=", 19)
+    put_decimal(into, micro // 1_000_000, 1)
+    put_literal(into, b".", 1)
+    put_decimal(into, micro % 1_000_000, 6)
+    return put_literal(into, b"\r\n", 2)

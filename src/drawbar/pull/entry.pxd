@@ -29,6 +29,8 @@ cpdef enum RoomState:
 
 cdef enum:
     PRIORITIES = 4              # classes of a queue, 0 is served first
+    ID_BYTES = 16
+    ID_DIGITS = 32
 
 cdef class Entry
 cdef class Label
@@ -85,11 +87,14 @@ cdef class Entry:
     cdef readonly object queue          # the AppQueue that took it; None: none has
     cdef readonly object leases         # drawbar.pull.leases.Leases that knows its lease by id, or None
     # -- the queue's
-    cdef str _id
+    cdef bint _drawn                    # `_random` is its id
+    cdef uint8_t _random[ID_BYTES]
     cdef uint32_t _serial               # of its leases, also those that did not count
     cdef uint64_t since                 # as queued_ms, by the queue's own clock, which stands still in a pause
     cdef Link place                     # in its class, or among the leased
     cdef Link age                       # among all that wait, longest first
     cdef Timer timer                    # its lease's end or its deadline, in the queue's wheel
-    # Unguessable (128 bit), the same at each attempt; made when first asked for.
+    # Unguessable (128 bit), the same at each attempt; drawn when first asked for.
     cdef str identify(self)
+    cdef int _draw(self) except -1
+    cdef int put_id(self, char* into) except -1     # its ID_DIGITS hexadecimal digits

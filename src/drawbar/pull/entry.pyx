@@ -5,10 +5,27 @@ Law: both are plain data. Their queue moves them from state to state; lanes read
 subclass needs. Whatever a lane does with them, an entry is in one list of its queue at most, and so is a room.
 """
 from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy
 
 import os
 
 PRIORITY_CLASSES = PRIORITIES
+
+cdef enum:
+    RANDOM_BYTES = 4_096        # drawn at once, for 256 ids: one by one the system call costs a percent of a request
+
+cdef uint8_t _random[RANDOM_BYTES]
+cdef int _random_left = 0
+
+
+def _forget_random():
+    """In a forked child: what is left is its parent's to use."""
+    global _random_left
+    _random_left = 0
+
+
+os.register_at_fork(after_in_child=_forget_random)
 
 
 cdef class Room:
@@ -74,9 +91,31 @@ cdef class Entry:
         return f"<Entry {(<object>self.state).name} attempts={self.attempts} priority={self.priority}>"
 
     cdef str identify(self):
-        if self._id is None:
-            self._id = os.urandom(16).hex()
-        return self._id
+        self._draw()
+        return self._random[:ID_BYTES].hex()
+
+    cdef int put_id(self, char* into) except -1:
+        cdef const char* hexadecimal = "0123456789abcdef"
+        cdef int i
+        self._draw()
+        for i in range(ID_BYTES):
+            into[2 * i] = hexadecimal[self._random[i] >> 4]
+            into[2 * i + 1] = hexadecimal[self._random[i] & 15]
+        return 0
+
+    cdef int _draw(self) except -1:
+        global _random_left
+        cdef bytes drawn
+        if self._drawn:
+            return 0
+        if _random_left < ID_BYTES:
+            drawn = os.urandom(RANDOM_BYTES)
+            memcpy(_random, <const char*>drawn, RANDOM_BYTES)
+            _random_left = RANDOM_BYTES
+        _random_left -= ID_BYTES
+        memcpy(self._random, &_random[_random_left], ID_BYTES)
+        self._drawn = True
+        return 0
 
     @property
     def id(self):

@@ -12,7 +12,6 @@ one that left, and a request that nobody waits for must not reach a worker. `ans
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint32_t, uint64_t
-from libc.stdio cimport snprintf
 from drawbar.exchange.exchange cimport (
     Exchange, Handler, RESPONSE_DONE, RESPONSE_NONE, RESPONSE_STAGED)
 from drawbar.gateways.hop_by_hop cimport is_hop_by_hop
@@ -21,21 +20,15 @@ from drawbar.gateways.http_job cimport HttpJob
 from drawbar.gateways.http_request cimport body_size, put_request
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
-from drawbar.pull.entry cimport Due, Room, State
+from drawbar.pull.entry cimport Due, ID_DIGITS, Room, State
 from drawbar.pull.queue cimport ACCEPTED, AGAIN, AppQueue, Back, Entry, STOPPED, Verdict
 from drawbar.pull.routes cimport Route, RouteTable
 from drawbar.wire.tables cimport (
     KNOWN_UPGRADE, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PUT, METHOD_TRACE, clean_value,
     known_name, name_hash)
-from drawbar.wire.writer cimport Buffer, buffer_free, put_literal
+from drawbar.wire.writer cimport Buffer, buffer_free, put_decimal, put_literal
 
 from drawbar.exchange.errors import AppError, ClientDisconnected
-
-cdef extern from "Python.h":
-    const char* PyUnicode_AsUTF8(object text) except NULL
-
-cdef enum:
-    OURS_ROOM = 192             # of the fields that say which attempt at what this is
 
 
 # RFC 9110 section 9.2.2: "Of the request methods defined by this specification, PUT, DELETE, and safe request methods
@@ -126,7 +119,6 @@ cdef class Front(Handler):
             self.refuse(delivery, verdict)
             return TURN_KEPT
         self.dispatch(delivery.queue)
-        self.watch_time(delivery.queue)
         return TURN_KEPT
 
     cdef int refuse(self, Delivery delivery, Verdict verdict) except -1:
@@ -245,16 +237,17 @@ cdef class Delivery(HttpJob):
     cdef int put_fields(self, Buffer* into) except -1:
         """Which attempt at what this is."""
         cdef Entry entry = self.entry
-        cdef char text[OURS_ROOM]
+        cdef char identity[ID_DIGITS]
         cdef uint64_t now = self.front.reactor.now_ms
-        put_literal(into, text, snprintf(
-            text, OURS_ROOM, "Drawbar-Request-Id: %s\r\nDrawbar-Attempt: %d\r\n", PyUnicode_AsUTF8(entry.identify()),
-            <int>entry.attempts))
+        entry.put_id(identity)
+        put_literal(into, "Drawbar-Request-Id: ", 20)
+        put_literal(into, identity, ID_DIGITS)
+        put_literal(into, "\r\nDrawbar-Attempt: ", 19)
+        put_decimal(into, entry.attempts, 1)
         if entry.deadline_ms:
-            put_literal(into, text, snprintf(
-                text, OURS_ROOM, "Drawbar-Deadline-Ms: %llu\r\n",
-                <unsigned long long>(entry.deadline_ms - now if entry.deadline_ms > now else 0)))
-        return 0
+            put_literal(into, "\r\nDrawbar-Deadline-Ms: ", 23)
+            put_decimal(into, entry.deadline_ms - now if entry.deadline_ms > now else 0, 1)
+        return put_literal(into, "\r\n", 2)
 
     cdef int began(self) except -1:
         self.queue.begin(self.entry)

@@ -1,5 +1,5 @@
 """Messages out: start lines, fields and chunks into a growing buffer; nothing that would break framing gets in."""
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef struct Buffer:             # owner: whoever declares it; freed with buffer_free
     char* data
@@ -22,6 +22,8 @@ cdef int put_request_line(
 cdef int put_field(Buffer* buffer, const char* name, size_t name_size, const char* value, size_t value_size) except -1
 # Same, with no check: for names and values that are ours.
 cdef int put_literal(Buffer* buffer, const char* data, size_t size) except -1
+# At least so many digits, with zeros before.
+cdef int put_decimal(Buffer* buffer, uint64_t value, size_t digits) except -1
 cdef int put_content_length(Buffer* buffer, int64_t size) except -1
 # "1a\r\n"; the chunk's bytes and put_chunk_end follow. `size` > 0.
 cdef int put_chunk_size(Buffer* buffer, size_t size) except -1

@@ -4,14 +4,14 @@ What comes from an app or an upstream passes through `put_field` and `put_reques
 grammar the parser enforces; only bytes that are ours go through `put_literal` and `buffer_put`. A refusal leaves the
 buffer as it was.
 """
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, strlen
 from drawbar.wire.tables cimport TCHAR, clean_value, reason_phrase
 
 cdef enum:
     FIRST_CAPACITY = 1024       # bytes; a usual response head fits, growth doubles from there
-    LENGTH_ROOM = 20            # decimal digits of an int64, and a sign
+    LENGTH_ROOM = 20            # decimal digits of a uint64
     SHOWN_BYTES = 64            # of a refused name or value, in the message that refuses it
 
 
@@ -122,18 +122,28 @@ cdef int put_literal(Buffer* buffer, const char* data, size_t size) except -1:
     return buffer_put(buffer, data, size)
 
 
-cdef int put_content_length(Buffer* buffer, int64_t size) except -1:
+cdef inline void _append_decimal(Buffer* buffer, uint64_t value, size_t least) noexcept nogil:
+    """Into room of LENGTH_ROOM bytes that is reserved already."""
     cdef char[LENGTH_ROOM] digits
     cdef size_t at = LENGTH_ROOM
-    while True:
+    while value or least or at == LENGTH_ROOM:
         at -= 1
-        digits[at] = <char> (c"0" + size % 10)
-        size //= 10
-        if size == 0:
-            break
+        digits[at] = <char> (c"0" + value % 10)
+        value //= 10
+        least -= least > 0
+    _append(buffer, &digits[at], LENGTH_ROOM - at)
+
+
+cdef int put_decimal(Buffer* buffer, uint64_t value, size_t digits) except -1:
+    buffer_reserve(buffer, LENGTH_ROOM)
+    _append_decimal(buffer, value, min(digits, <size_t> LENGTH_ROOM))
+    return 0
+
+
+cdef int put_content_length(Buffer* buffer, int64_t size) except -1:
     buffer_reserve(buffer, 16 + LENGTH_ROOM + 2)
     _append(buffer, "Content-Length: ", 16)
-    _append(buffer, &digits[at], LENGTH_ROOM - at)
+    _append_decimal(buffer, <uint64_t> size, 0)
     _append(buffer, "\r\n", 2)
     return 0
 
