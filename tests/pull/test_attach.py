@@ -108,6 +108,25 @@ def test_a_request_for_a_worker_that_left_a_moment_ago_goes_to_another() -> None
         assert field(head, "Drawbar-Attempt") == "1"
 
 
+def test_what_follows_an_answer_unread_is_no_answer_to_the_next_request() -> None:
+    with FrontSite() as site:
+        worker = site.worker()
+        clients = [site.connect() for _ in range(2)]
+        for client in clients:
+            client.send(GET)
+        worker.request()
+        # A head that comes in two pieces is read on into a buffer of 16 KB: this answer fills it to the last byte.
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+        whole = head % (16_384 - len(head % 16_384)) + bytes(16_384 - len(head % 16_384))
+        worker.send(whole[:1])
+        worker.send(whole[1:] + OK.replace(b"ok", b"no"))
+        assert clients[0].response().status == 200
+        site.until(worker.poll, worker.socket.fileno())
+        assert (worker.ended, worker.received) == ("reset", b"")
+        assert field(site.worker().serve(), "Drawbar-Attempt") == "1"
+        assert clients[1].response().body == b"ok"
+
+
 def test_a_label_that_is_sent_away_finishes_what_it_has() -> None:
     with FrontSite() as site:
         busy, client = site.worker("old"), site.connect()

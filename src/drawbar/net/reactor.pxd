@@ -59,6 +59,7 @@ cdef class Reactor:
     cdef epoll_event batch[BATCH_EVENTS]
     cdef int batch_size
     cdef int batch_next
+    cdef readonly uint32_t batches      # taken from the kernel so far
     cdef Wheel wheel
     cdef int64_t skew_ms
     cdef readonly uint64_t now_ms       # monotonic, of the present turn

@@ -412,6 +412,7 @@ cdef class Reactor:
                     n = epoll_wait(self.epoll_fd, self.batch, BATCH_EVENTS, timeout_ms)
                     self.waiting = False
             self.batch_size = n if n > 0 else 0
+            self.batches += 1
             self.refresh_clock()
             if not self.leaving:
                 # The kernel was asked.

@@ -1,4 +1,5 @@
 """The attach lane: workers that dialled in, and serve what they are sent."""
+from libc.stdint cimport uint32_t
 from drawbar.gateways.http cimport ServerConnection
 from drawbar.pull.entry cimport Entry, Room
 from drawbar.pull.front cimport Front
@@ -15,3 +16,5 @@ cdef class AttachedConnection(ServerConnection):
     cdef AttachedRoom room
     cdef int pid                # of the worker's process, on a Unix socket; otherwise 0
     cdef bint present           # the front's presence was told
+    cdef uint32_t idle_since            # reactor.batches when it fell idle
+    cdef bint was_looked_at(self) noexcept

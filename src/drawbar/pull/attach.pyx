@@ -14,7 +14,7 @@ connection is open, and when none has, workers have nothing to do.
 from drawbar.exchange.exchange cimport Exchange, Handler
 from drawbar.gateways.http cimport ServerConnection
 from drawbar.net.credentials cimport peer_pid
-from drawbar.net.reactor cimport EPOLLIN, EPOLLRDHUP, TURN_KEPT, Turn
+from drawbar.net.reactor cimport EPOLLIN, EPOLLRDHUP, Reactor, TURN_KEPT, Turn
 from drawbar.pull.entry cimport Entry, IDLE, Room
 from drawbar.pull.front cimport Delivery, Front
 from drawbar.pull.labels cimport JOINED
@@ -63,7 +63,7 @@ cdef class AttachedRoom(Room):
     cdef int give(self, Entry entry) except -1:
         cdef AttachedConnection connection = self.connection
         cdef Delivery delivery = entry.payload
-        if connection is None or connection.is_stale():
+        if connection is None or not connection.was_looked_at() and connection.is_stale():
             # It left a moment ago, and its end is behind other events. What it never got counts for nothing.
             delivery.unread = True
             if connection is not None:
@@ -75,7 +75,13 @@ cdef class AttachedRoom(Room):
 cdef class AttachedConnection(ServerConnection):
     """A connection of a worker."""
 
+    cdef bint was_looked_at(self) noexcept:
+        """The kernel was asked what there is while it was idle, and had nothing to tell but what is being handled."""
+        cdef Reactor reactor = self.reactor
+        return reactor.batch_size == 1 and self.idle_since != reactor.batches
+
     cdef int on_idle(self) except -1:
+        self.idle_since = self.reactor.batches
         if self.queue.add_room(self.room) != JOINED:
             # Its label was retired.
             return self.drop()
