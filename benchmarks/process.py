@@ -86,7 +86,7 @@ def running(server: Server, app: str, server_cpu: int) -> Iterator[Running]:
         port = free_port()
         log = Path(scratch, "log")
         master = start(server, app_name(server, app), port, scratch, server_cpu)
-        beside = start_beside(server, app_name(server, app), port, scratch) if server.beside else None
+        beside = start_beside(server, app_name(server, app), port, scratch, server_cpu) if server.beside else None
         try:
             up = Running(server, port, master.pid, Path(scratch))
             wait_until_up(up, master, log)
@@ -120,12 +120,17 @@ def start(server: Server, app: str, port: int, scratch: str, server_cpu: int) ->
         Path(scratch, settings.name).write_text(string.Template(settings.read_text()).substitute(values))
     if server.family in CONFIG_FILES:
         Path(scratch, CONFIG_FILES[server.family]).touch()
-    return launch(["taskset", "-c", str(server_cpu)], server.command, values, "log")
+    return launch(pinned(server_cpu), server.command, values, "log")
 
 
-def start_beside(server: Server, app: str, port: int, scratch: str) -> "subprocess.Popen[bytes]":
-    """Start what answers for a server that passes requests on; it stays on the processor of this program."""
-    return launch([], server.beside, values_of(app, port, scratch), "log-beside")
+def start_beside(server: Server, app: str, port: int, scratch: str, server_cpu: int) -> "subprocess.Popen[bytes]":
+    """Start what answers for a server that passes requests on; unless near, on the processor of this program."""
+    return launch(pinned(server_cpu) if server.near else [], server.beside, values_of(app, port, scratch), "log-beside")
+
+
+def pinned(processor: int) -> list[str]:
+    """What a command is put after to run on one processor."""
+    return ["taskset", "-c", str(processor)]
 
 
 def values_of(app: str, port: int, scratch: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import json
 import math
 import operator
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -59,6 +59,15 @@ class CaseResult:
 
         Servers of one round ran within seconds of each other, so what drifts on the machine is in both and falls out.
         """
+        return self._compared(server, others, metric, operator.truediv)
+
+    def difference(self, server: str, others: Sequence[str], metric: str) -> float | None:
+        """What a server's figure is more than the least of `others`: as ratio() has it."""
+        return self._compared(server, others, metric, operator.sub)
+
+    def _compared(
+        self, server: str, others: Sequence[str], metric: str, compare: Callable[[float, float], float]
+    ) -> float | None:
         ours = self.servers.get(server)
         if ours is None or not ours.samples:
             return None
@@ -68,7 +77,7 @@ class CaseResult:
         if not theirs:
             return None
         least = [min(sample[metric] for sample in round_) for round_ in zip(*theirs, strict=True)]
-        rounds = [sample[metric] / other for sample, other in zip(ours.samples, least, strict=True)]
+        rounds = [compare(sample[metric], other) for sample, other in zip(ours.samples, least, strict=True)]
         return float(statistics.median(rounds))
 
 
@@ -111,7 +120,8 @@ def judge(target: Target, result: CaseResult | None) -> Verdict:
     if result is None:
         return Verdict(target, None)
     if target.others:
-        return Verdict(target, result.ratio(target.server, target.others, target.metric))
+        compare = result.difference if target.more else result.ratio
+        return Verdict(target, compare(target.server, target.others, target.metric))
     return Verdict(target, result.median(target.server, target.metric))
 
 

@@ -29,7 +29,9 @@ class Server:
     interface: Interface
     command: tuple[str, ...]
     beside: tuple[str, ...] = ()
-    """What answers for one that passes requests on: started beside it, on the clients' processor, and not counted."""
+    """What answers for one that passes requests on: started beside it, and not counted."""
+    near: bool = False
+    """Whether that runs on its processor, and not on the clients'."""
 
     @property
     def is_python_peer(self) -> bool:
@@ -75,11 +77,17 @@ def uncounted(name: str) -> Server:
     return Server(name, "drawbar", "wsgi", ("env", "PYTHONPATH={uncounted}", *counted.command))
 
 
-def front(name: str) -> Server:
+def front(name: str, *, near: bool = False) -> Server:
     """A row for a front, and a worker that pulls from it over a Unix socket."""
     command = ("{python}", "-m", "drawbar", "serve", "--bind", "127.0.0.1:{port}", "--api", "unix:{scratch}/api.sock")
     worker = ("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", "unix:{scratch}/api.sock")
-    return Server(name, "drawbar", "wsgi", command, (*worker, "--threads", "1", "--slots", "64"))
+    return Server(name, "drawbar", "wsgi", command, (*worker, "--threads", "1", "--slots", "64"), near)
+
+
+def nginx_proxy(name: str, *, near: bool = False) -> Server:
+    """A row for nginx passing requests on to another nginx over a Unix socket."""
+    command = ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx-proxy.conf")
+    return Server(name, NGINX, "static", command, (*command[:-1], "{scratch}/nginx-upstream.conf"), near)
 
 
 RELOADABLE = ("--config", "{scratch}/drawbar.toml")
@@ -99,13 +107,9 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-timed-asyncio", "asgi", "--loop", "asyncio", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     uncounted("drawbar-uncounted"),
     front("drawbar-front"),
-    Server(
-        "nginx-proxy",
-        NGINX,
-        "static",
-        ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx-proxy.conf"),
-        ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx-upstream.conf"),
-    ),
+    front("drawbar-front-near", near=True),
+    nginx_proxy("nginx-proxy"),
+    nginx_proxy("nginx-proxy-near", near=True),
     drawbar("drawbar-fork", "wsgi", "--concurrency", "fork", "--threads", "8"),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),

@@ -58,6 +58,14 @@ def test_ratios_are_of_servers_that_ran_in_the_same_round() -> None:
     assert hello(nginx=[1, 2], drawbar=[2, 1, 10]).ratio("drawbar", ("nginx",), "cpu_us") is None
 
 
+def test_what_a_server_has_more_than_another() -> None:
+    target = Target("hop", "wsgi-hello", "drawbar", "cpu_us", "<=", 60, "more", ("nginx",), more=True)
+    slower_by_the_round = hello(nginx=[10, 20, 300], drawbar=[70, 79, 361])
+    assert report.judge(target, slower_by_the_round).measured == 60
+    assert report.judge(target, slower_by_the_round).met is True
+    assert report.judge(target, hello(nginx=[10], drawbar=[71])).met is False
+
+
 def test_absolute_bound() -> None:
     assert report.judge(at_most(14), hello(drawbar=[14])).met is True
     assert report.judge(at_most(13.9), hello(drawbar=[14])).met is False
