@@ -11,6 +11,7 @@ from typing import Any
 
 RAN = "ran"
 """File in $TMPDIR where an application writes down what it ran, a line for each call."""
+BUSY_S = 0.002
 SLOT_S = 0.2
 HELD_FOR_S = 1.0
 
@@ -104,11 +105,12 @@ async def hanging_asgi(
 
 
 def numbered(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-    """A request with a number, `?id=7`, is written down and answered with that; without one it is greeted."""
+    """A request with a number, `?id=7`, is written down and answered with that after 2 ms; without one, greeted."""
     number = environ["QUERY_STRING"].removeprefix("id=")
     if not number:
         return hello(environ, start_response)
     write_down(number)
+    time.sleep(BUSY_S)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(number)))])
     return [number.encode()]
 

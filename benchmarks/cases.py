@@ -331,15 +331,15 @@ CASES: tuple[Case, ...] = (
     *(
         Case(
             f"kill-pull-{method.lower()}",
-            f"`kill -9` of one of 2 workers of a front, every second for a minute, beside 16 clients that {method}",
-            ("drawbar-front-x2",),
+            f"`kill -9` of one of 2 workers of a front, every second for a minute; 16 clients that {method}, 2 ms a call",
+            ("drawbar-front-2x4",),
             (
                 Metric("answered", "answered", 0),
                 Metric("bad_gateway", "told 502", 0),
                 Metric("unanswered", "lost otherwise", 0),
                 Metric("again", "run again", 0),
                 Metric("astray", "answered, never run", 0),
-                Metric("untold", "workers lost, less 502", 0),
+                Metric("untold", "taken along, not told", 0),
                 Metric("gap_ms", "longest pause ms", 1),
                 Metric("longest_ms", "longest wait ms", 1),
             ),
@@ -351,16 +351,17 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "vanish",
-        "A tenth of 1,000 slots on other machines is cut off without a word, beside 500 clients",
+        "A tenth of 1,000 slots on other machines is cut off without a word, at work and idle; 500 clients, 1 s a call",
         ("drawbar-front-far",),
         (
-            Metric("again_s", "served again after s", 2),
+            Metric("again_s", "at work: served again after s", 2),
             Metric("taken_along", "requests they had", 0),
-            Metric("blind", "given to them later", 0),
+            Metric("gone_s", "slots gone after s", 2),
+            Metric("back_s", "back after s", 2),
+            Metric("idle_again_s", "idle: served again after s", 2),
+            Metric("blind", "requests given to them", 0),
             Metric("failed", "lost, or answered wrongly", 0),
             Metric("answered", "answered", 0),
-            Metric("slots_left", "slots left", 0),
-            Metric("back_s", "all back after s", 1),
         ),
         pulling.vanish,
         app="numbered",
@@ -488,14 +489,14 @@ def supervision_targets() -> list[Target]:
 
 def pulling_targets() -> list[Target]:
     """What must be reached by a front and those that pull from it."""
-    two, far, deep = "drawbar-front-x2", "drawbar-front-far", "drawbar-front-deep"
+    two, far, deep = "drawbar-front-2x4", "drawbar-front-far", "drawbar-front-deep"
     found = [
         Target("A front's hop", "split", "drawbar-front", "cpu_us", "<=", 1.25, "x nginx", ("nginx-proxy",)),
         Target("A front, idle", "split-memory", "drawbar-front", "front_mb", "<=", 20, "MB"),
         Target("Lane v1, 8 workers", "lanes", "drawbar-front-v1", "rps", ">=", 3_000, "requests/s"),
-        Target("20 beside 6 of 8 slots held, p99", "fairness", "drawbar-front-2x4", "fast_p99_ms", "<=", 10, "ms"),
-        Target("Waiting while a slot is free", "fairness", "drawbar-front-2x4", "parked", "<=", 0, "times"),
-        Target("Waiting with a slot for each", "fairness", "drawbar-front-2x4", "waited_ms", "<=", 0, "ms"),
+        Target("20 beside 6 of 8 slots held, p99", "fairness", two, "fast_p99_ms", "<=", 10, "ms"),
+        Target("Waiting while a slot is free", "fairness", two, "parked", "<=", 0, "times"),
+        Target("Waiting with a slot for each", "fairness", two, "waited_ms", "<=", 0, "ms"),
         Target("Workers killed under GET: lost", "kill-pull-get", two, "bad_gateway", "<=", 0, "told 502"),
         Target("Workers killed under POST: run again", "kill-pull-post", two, "again", "<=", 0, "requests"),
         Target("Workers killed under POST: not told once", "kill-pull-post", two, "untold", "<=", 0, "requests"),
@@ -506,7 +507,8 @@ def pulling_targets() -> list[Target]:
     ]
     return [
         *found,
-        Target("Machines cut off: served again", "vanish", far, "again_s", "<=", pulling.NOTICED_S, "s"),
+        Target("Machines cut off: served again", "vanish", far, "again_s", "<=", pulling.SERVED_AGAIN_S, "s"),
+        Target("Machines cut off, idle: served again", "vanish", far, "idle_again_s", "<=", pulling.SERVED_AGAIN_S, "s"),
         Target("Machines cut off: lost, answered wrongly", "vanish", far, "failed", "<=", 0, "requests"),
         # The rules do the same whatever waits. A front meets connections it has not seen for a while: other memory.
         Target("Behind 10,000 requests", "queue-depth", deep, "ratio", "<=", 1.5, "x behind 10"),

@@ -7,8 +7,8 @@ and reckoning.py holds one against the other. A front says of itself, in its sta
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchmarks import apps, measure, pull_queue
 from benchmarks.clients import REQUEST, wait_until, waiting_connections
 from benchmarks.measure import MeasurementFailed, finish_wrk, start_wrk
 from benchmarks.process import Running
-from benchmarks.reckoning import Fate, Run, delays_s, fates, reckon, runs
+from benchmarks.reckoning import NS_PER_S, Fate, Run, delays_s, fates, reckon, runs
 from benchmarks.servers import worker
 from benchmarks.steady import Account
 from benchmarks.trials import SETTLE_S, Sample, Settings, warm_up
@@ -40,9 +40,15 @@ DEPTHS = (10, 1_000, 10_000)
 KEPT_WORKERS = 9
 LOST_WORKERS = 1
 SLOTS_OF_EACH = 100
+KEPT_SLOTS = KEPT_WORKERS * SLOTS_OF_EACH
+ALL_SLOTS = KEPT_SLOTS + LOST_WORKERS * SLOTS_OF_EACH
 FAR_CLIENTS = 500
 NOTICED_S = 11.0
 """docs/how-pulling-works.md: after so much silence of its machine, a worker is lost."""
+SERVED_AGAIN_S = NOTICED_S + 0.5
+"""The kernel's timers are late by nature, never early."""
+LATE_S = 5.0
+"""Later than by anything else."""
 
 
 def fairness(up: Running, settings: Settings) -> Sample:
@@ -186,57 +192,89 @@ def cpu_us_behind(up: Running, waiting: int, seconds: float) -> float:
 
 
 def vanish(up: Running, settings: Settings) -> Sample:
-    """A tenth of a thousand slots is cut off, at work and idle, and later comes back."""
-    slots = (KEPT_WORKERS + LOST_WORKERS) * SLOTS_OF_EACH
+    """A tenth of a thousand slots is cut off while it works, comes back, and is cut off again while nobody asks."""
     with ExitStack() as stack:
-        sessions = {}
-        for name, count in (("kept", KEPT_WORKERS), ("lost", LOST_WORKERS)):
-            with up.sides[name].inside():
-                command = far_workers(up.sides[name].front, count)
-                sessions[name] = stack.enter_context(up.also(command, f"log-{name}"))
-        await_status(up, f"{slots} slots", lambda app: app["idle"] == slots)
-        lost = {stat.pid for stat in measure.session_processes(sessions["lost"])}
-        crowd = stack.enter_context(Crowd(up.port, FAR_CLIENTS, ledger=(str(ledger_of(up)), "GET", "/")))
-        crowd.begin("warm")
-        time.sleep(2 * apps.HELD_FOR_S)
-        up.sides["lost"].cut()
-        cut_ns = time.monotonic_ns()
-        crowd.begin("cut")
-        time.sleep(2 * NOTICED_S)
-        left = status(up)
+        stack.enter_context(far_workers(up, "kept", KEPT_WORKERS))
+        await_slots(up, KEPT_SLOTS)
+        # Last, and so the first to be given something: idle slots are a stack.
+        session = stack.enter_context(far_workers(up, "lost", LOST_WORKERS))
+        await_slots(up, ALL_SLOTS)
+        lost = {stat.pid for stat in measure.session_processes(session)}
+        at_work = cut_off(up, lost, is_idle=False)
         up.sides["lost"].mend()
-        crowd.begin("mended")
-        await_status(up, "they are back", lambda app: app["idle"] + app["leased"] == slots)
-        back_s = (time.monotonic_ns() - cut_ns) / 1e9 - 2 * NOTICED_S
-        time.sleep(2 * apps.HELD_FOR_S)
-        crowd.accounts()
-    known, ran = accounts_of(up)
-    return far_sample(known, ran, lost, cut_ns) | {"slots_left": left["idle"] + left["leased"], "back_s": back_s}
-
-
-def far_sample(known: Sequence[Fate], ran: Sequence[Run], lost: set[int], cut_ns: int) -> Sample:
-    """What the cut did to requests."""
-    found = reckon(known, ran)
-    began = {run.number for run in ran if run.process in lost and run.began_ns < cut_ns}
-    unanswered = {fate.number for fate in known if fate.ended_ns > cut_ns}
-    again_s = delays_s(known, ran, cut_ns)
+        begun = time.monotonic()
+        await_slots(up, ALL_SLOTS)
+        back_s = time.monotonic() - begun
+        idle = cut_off(up, lost, is_idle=True)
     return {
-        "answered": found.answered,
-        "failed": found.unanswered + found.bad_gateway + found.astray,
-        "taken_along": len(began & unanswered),
-        # Given to one that was gone: nobody there ever wrote it down.
-        "blind": sum(delay > NOTICED_S / 2 for delay in again_s) - len(began & unanswered),
-        "again_s": max(again_s),
+        "again_s": at_work["again_s"],
+        "taken_along": at_work["taken_along"],
+        "gone_s": at_work["gone_s"],
+        "back_s": back_s,
+        "idle_again_s": idle["again_s"],
+        "blind": idle["late"],
+        "failed": at_work["failed"] + idle["failed"],
+        "answered": at_work["answered"] + idle["answered"],
     }
 
 
-def far_workers(front: str, count: int) -> tuple[str, ...]:
-    """The command of so many on another machine."""
-    return (
-        *("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", f"http://{front}:{{api_port}}"),
+def cut_off(up: Running, lost: set[int], *, is_idle: bool) -> Sample:
+    """Cuts the link to those workers, beside clients or just before these come, and waits until the front knows."""
+    (up.scratch / apps.RAN).write_text("")
+    with ExitStack() as stack:
+        if is_idle:
+            await_status(up, "nobody", lambda app: app["leased"] == 0)
+            cut_ns = cut(up)
+        crowd = stack.enter_context(Crowd(up.port, FAR_CLIENTS, ledger=(str(ledger_of(up)), "GET", "/")))
+        crowd.begin("warm")
+        if not is_idle:
+            time.sleep(2 * apps.HELD_FOR_S)
+            cut_ns = cut(up)
+        await_slots(up, KEPT_SLOTS)
+        gone_s = (time.monotonic_ns() - cut_ns) / NS_PER_S
+        time.sleep(2 * apps.HELD_FOR_S)
+        crowd.accounts()
+    return cut_sample(*accounts_of(up), lost, cut_ns) | {"gone_s": gone_s}
+
+
+def cut(up: Running) -> int:
+    """When it is done, in monotonic ns."""
+    up.sides["lost"].cut()
+    return time.monotonic_ns()
+
+
+def cut_sample(known: Sequence[Fate], ran: Sequence[Run], lost: set[int], cut_ns: int) -> Sample:
+    """What the cut did to requests."""
+    found = reckon(known, ran)
+    began = {run.number for run in ran if run.process in lost and run.began_ns < cut_ns}
+    delays = delays_s(known, ran, cut_ns)
+    return {
+        "answered": found.answered,
+        "failed": found.unanswered + found.bad_gateway + found.astray,
+        "taken_along": len(began & {fate.number for fate in known if fate.ended_ns > cut_ns}),
+        "late": sum(delay > LATE_S for delay in delays),
+        "again_s": max(delays),
+    }
+
+
+@contextmanager
+def far_workers(up: Running, name: str, count: int) -> Iterator[int]:
+    """So many on the other side of a link; their session."""
+    side = up.sides[name]
+    command = (
+        *("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", f"http://{side.front}:{{api_port}}"),
         *("--token-file", "{scratch}/token", "--loop", "asyncio"),
         *("--workers", str(count), "--slots", str(SLOTS_OF_EACH)),
     )
+    with ExitStack() as stack:
+        with side.inside():
+            session = stack.enter_context(up.also(command, f"log-{name}"))
+        yield session
+
+
+def await_slots(up: Running, count: int) -> None:
+    """Until the front has so many, idle or not."""
+    await_status(up, f"{count} slots", lambda app: app["idle"] + app["leased"] == count)
 
 
 def ledger_of(up: Running) -> Path:

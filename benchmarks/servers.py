@@ -120,7 +120,6 @@ SERVERS: tuple[Server, ...] = (
     uncounted("drawbar-uncounted"),
     front("drawbar-front", beside=worker("--threads", "1", "--slots", "64")),
     front("drawbar-front-2x4", beside=worker("--workers", "2", "--threads", "4")),
-    front("drawbar-front-x2", beside=worker("--workers", "2", "--threads", "1", "--slots", "8")),
     # As many as may wait have to, for as long as it takes.
     front("drawbar-front-deep", "--queue-length", "20000", "--queue-time", "10m", "--queue-deadline", "10m"),
     far("drawbar-front-far", "kept", "lost"),
