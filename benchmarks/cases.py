@@ -331,7 +331,7 @@ CASES: tuple[Case, ...] = (
     *(
         Case(
             f"kill-pull-{method.lower()}",
-            f"`kill -9` of one of 2 workers of a front, every second for a minute; 16 clients that {method}, 2 ms a call",
+            f"`kill -9` of one of a front's 2 workers, every second for a minute; 16 clients that {method}, 2 ms a call",
             ("drawbar-front-2x4",),
             (
                 Metric("answered", "answered", 0),
@@ -490,6 +490,7 @@ def supervision_targets() -> list[Target]:
 def pulling_targets() -> list[Target]:
     """What must be reached by a front and those that pull from it."""
     two, far, deep = "drawbar-front-2x4", "drawbar-front-far", "drawbar-front-deep"
+    bound_s = pulling.SERVED_AGAIN_S
     found = [
         Target("A front's hop", "split", "drawbar-front", "cpu_us", "<=", 1.25, "x nginx", ("nginx-proxy",)),
         Target("A front, idle", "split-memory", "drawbar-front", "front_mb", "<=", 20, "MB"),
@@ -507,8 +508,8 @@ def pulling_targets() -> list[Target]:
     ]
     return [
         *found,
-        Target("Machines cut off: served again", "vanish", far, "again_s", "<=", pulling.SERVED_AGAIN_S, "s"),
-        Target("Machines cut off, idle: served again", "vanish", far, "idle_again_s", "<=", pulling.SERVED_AGAIN_S, "s"),
+        Target("Machines cut off: served again", "vanish", far, "again_s", "<=", bound_s, "s"),
+        Target("Machines cut off, idle: served again", "vanish", far, "idle_again_s", "<=", bound_s, "s"),
         Target("Machines cut off: lost, answered wrongly", "vanish", far, "failed", "<=", 0, "requests"),
         # The rules do the same whatever waits. A front meets connections it has not seen for a while: other memory.
         Target("Behind 10,000 requests", "queue-depth", deep, "ratio", "<=", 1.5, "x behind 10"),

@@ -20,7 +20,7 @@ from benchmarks.reckoning import NS_PER_S, Fate, Run, delays_s, fates, reckon, r
 from benchmarks.servers import worker
 from benchmarks.steady import Account
 from benchmarks.trials import SETTLE_S, Sample, Settings, warm_up
-from benchmarks.upheaval import MS, SLICE_S, WARM_S, Crowd
+from benchmarks.upheaval import SLICE_S, WARM_S, Crowd
 
 SETTLE_TIMEOUT_S = 30.0
 LOOK_S = 0.05

@@ -1,7 +1,8 @@
 """What clients saw of numbered requests, held against what applications wrote down of them. Pure: lines in, sums out.
 
-Clients' lines are those of steady.py's ledger: number, outcome, when it was asked and when that was known. Applications'
-are those of apps.write_down(): number, process, and when it began. Times are monotonic, in ns, of one machine.
+Clients' lines are those of steady.py's ledger: number, outcome, when it was asked and when that was known.
+Applications' are those of apps.write_down(): number, process, and when it began. Times are monotonic, in ns, of one
+machine.
 """
 
 from collections import Counter

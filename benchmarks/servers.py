@@ -1,11 +1,10 @@
 """How each server is started: one row each, as data. Starting it is process.py's matter.
 
-Commands may use {python}, {port}, {api_port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start, with the
-family's .conf files filled in, where there are any). They run in this directory, so that `apps` can be imported. Each
-server logs no access and, unless its name says otherwise (2x2: two workers with two threads each), runs one worker
-process;
-what else is set is set because its default would measure something other than serving: a keep-alive timeout shorter
-than the run, a thread count other than the case's.
+Commands may use {python}, {port}, {api_port}, {app} (a name in apps.py), {here} (this directory) and {scratch} (an empty
+directory of this start, with the family's .conf files filled in, where there are any). They run in this directory, so
+that `apps` can be imported. Each server logs no access and, unless its name says otherwise (2x2: two workers with two
+threads each), runs one worker process; what else is set is set because its default would measure something other than
+serving: a keep-alive timeout shorter than the run, a thread count other than the case's.
 """
 
 from collections.abc import Iterable
@@ -102,6 +101,8 @@ def far(name: str, *sides: str) -> Server:
     return replace(front(name, *command), interface="asgi", sides=sides)
 
 
+# On one processor with their clients, two workers would have those wait for the turns of the kernel's scheduler.
+EVERYWHERE = ("taskset", "--cpu-list", "0-1023")
 RELOADABLE = ("--config", "{scratch}/drawbar.toml")
 
 SERVERS: tuple[Server, ...] = (
@@ -119,7 +120,7 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-timed-asyncio", "asgi", "--loop", "asyncio", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     uncounted("drawbar-uncounted"),
     front("drawbar-front", beside=worker("--threads", "1", "--slots", "64")),
-    front("drawbar-front-2x4", beside=worker("--workers", "2", "--threads", "4")),
+    front("drawbar-front-2x4", beside=(*EVERYWHERE, *worker("--workers", "2", "--threads", "4"))),
     # As many as may wait have to, for as long as it takes.
     front("drawbar-front-deep", "--queue-length", "20000", "--queue-time", "10m", "--queue-deadline", "10m"),
     far("drawbar-front-far", "kept", "lost"),
