@@ -331,7 +331,7 @@ CASES: tuple[Case, ...] = (
     *(
         Case(
             f"kill-pull-{method.lower()}",
-            f"`kill -9` of one of a front's 2 workers, every second for a minute; 16 clients that {method}, 2 ms a call",
+            f"`kill -9` of one of a front's 2 workers, every second for a minute; 16 clients {method}, 2 ms a call",
             ("drawbar-front-2x4",),
             (
                 Metric("answered", "answered", 0),

@@ -1,10 +1,10 @@
 """How each server is started: one row each, as data. Starting it is process.py's matter.
 
-Commands may use {python}, {port}, {api_port}, {app} (a name in apps.py), {here} (this directory) and {scratch} (an empty
-directory of this start, with the family's .conf files filled in, where there are any). They run in this directory, so
-that `apps` can be imported. Each server logs no access and, unless its name says otherwise (2x2: two workers with two
-threads each), runs one worker process; what else is set is set because its default would measure something other than
-serving: a keep-alive timeout shorter than the run, a thread count other than the case's.
+Commands may use {python}, {port}, {api_port}, {app} (a name in apps.py), {here} (this directory) and {scratch} (an
+empty directory of this start, with the family's .conf files filled in, where there are any). They run in this
+directory, so that `apps` can be imported. Each server logs no access and, unless its name says otherwise (2x2: two
+workers with two threads each), runs one worker process; what else is set is set because its default would measure
+something other than serving: a keep-alive timeout shorter than the run, a thread count other than the case's.
 """
 
 from collections.abc import Iterable
