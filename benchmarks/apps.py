@@ -3,10 +3,17 @@
 Imported by the servers' own processes as the top-level module `apps`: it imports nothing it does not need.
 """
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
+
+RAN = "ran"
+"""File in $TMPDIR where an application writes down what it ran, a line for each call."""
+BUSY_S = 0.002
+SLOT_S = 0.2
+HELD_FOR_S = 1.0
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +102,54 @@ async def hanging_asgi(
             case "/neighbour":
                 await asyncio.sleep(NEIGHBOUR_S)
     await hello_asgi(scope, receive, send)
+
+
+def numbered(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """A request with a number, `?id=7`, is written down and answered with that after 2 ms; without one, greeted."""
+    number = environ["QUERY_STRING"].removeprefix("id=")
+    if not number:
+        return hello(environ, start_response)
+    write_down(number)
+    time.sleep(BUSY_S)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(number)))])
+    return [number.encode()]
+
+
+async def numbered_asgi(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The same for tasks, which take a second for it."""
+    import asyncio
+
+    number = scope["query_string"].removeprefix(b"id=") if scope["type"] == "http" else b""
+    if not number:
+        await hello_asgi(scope, receive, send)
+        return
+    write_down(number.decode())
+    await asyncio.sleep(HELD_FOR_S)
+    fields = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(number))]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": number})
+
+
+def slots(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """`/slot` takes 200 ms; others write down when the front had them, by its word: X-Request-Start."""
+    if environ["PATH_INFO"] == "/slot":
+        time.sleep(SLOT_S)
+    else:
+        write_down(environ.get("HTTP_X_REQUEST_START", "t=0").removeprefix("t="))
+    return hello(environ, start_response)
+
+
+def write_down(what: str) -> None:
+    """What was called, by which process, and when by both clocks: one line, whole whoever else writes (O_APPEND)."""
+    os.write(ran(), f"{what} {os.getpid()} {time.monotonic_ns()} {time.time()}\n".encode())
+
+
+@cache
+def ran() -> int:
+    """Opened once, when there is something to write."""
+    return os.open(os.path.join(os.environ["TMPDIR"], RAN), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
 def locked() -> "threading.Lock":

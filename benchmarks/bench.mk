@@ -49,6 +49,7 @@ bench-tools:
 	@PATH="$$PATH:/usr/sbin"; missing=; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v wrk >/dev/null || missing="$$missing wrk"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	command -v lighttpd >/dev/null || missing="$$missing lighttpd"; \
 	test -e /usr/include/ev.h || missing="$$missing libev-dev"; \
 	test -z "$$missing" || { echo "Benchmarks cannot run yet: run  apt-get install$$missing" >&2; exit 2; }

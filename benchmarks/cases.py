@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import supervision, trials, upheaval
+from benchmarks import pulling, supervision, trials, upheaval
 from benchmarks.servers import NGINX
 from benchmarks.trials import Trial
 
@@ -307,6 +307,85 @@ CASES: tuple[Case, ...] = (
         rounds=3,
     ),
     Case(
+        "lanes",
+        "Eight keep-alive workers in plain Python on each lane of the pull API, 32 connections",
+        tuple(f"drawbar-front-{lane}" for lane in ("v1", "v1-pipelined", "v2", "attach")),
+        (RATE, CPU, P50, P99),
+        trials.throughput("report", connections=32),
+    ),
+    Case(
+        "fairness",
+        "Two workers with 4 threads, 6 of these 8 slots held for 200 ms at a time: 20 others, and as many as are free",
+        ("drawbar-front-2x4",),
+        (
+            Metric("fast_p99_ms", "20 others: p99 ms", 2),
+            Metric("fast_p50_ms", "p50 ms", 2),
+            Metric("fast_rps", "requests/s", 0),
+            Metric("held_percent", "held: % of ideal", 1),
+            Metric("parked", "seen waiting beside an idle slot", 0),
+            Metric("waited_ms", "two others: waited in all ms", 0),
+            Metric("roomy_p99_ms", "p99 ms", 2),
+            Metric("roomy_longest_ms", "longest ms", 2),
+            Metric("failed", "failed", 0),
+        ),
+        pulling.fairness,
+        app="slots",
+        rounds=3,
+    ),
+    *(
+        Case(
+            f"kill-pull-{method.lower()}",
+            f"`kill -9` of one of a front's 2 workers, every second for a minute; 16 clients {method}, 2 ms a call",
+            ("drawbar-front-2x4",),
+            (
+                Metric("answered", "answered", 0),
+                Metric("bad_gateway", "told 502", 0),
+                Metric("unanswered", "lost otherwise", 0),
+                Metric("again", "run again", 0),
+                Metric("astray", "answered, never run", 0),
+                Metric("untold", "taken along, not told", 0),
+                Metric("gap_ms", "longest pause ms", 1),
+                Metric("longest_ms", "longest wait ms", 1),
+            ),
+            pulling.killed(method),
+            app="numbered",
+            rounds=1,
+        )
+        for method in ("GET", "POST")
+    ),
+    Case(
+        "vanish",
+        "A tenth of 1,000 slots on other machines is cut off without a word, at work and idle; 500 clients, 1 s a call",
+        ("drawbar-front-far",),
+        (
+            Metric("again_s", "at work: served again after s", 2),
+            Metric("taken_along", "requests they had", 0),
+            Metric("gone_s", "slots gone after s", 2),
+            Metric("back_s", "back after s", 2),
+            Metric("idle_again_s", "idle: served again after s", 2),
+            Metric("blind", "requests given to them", 0),
+            Metric("failed", "lost, or answered wrongly", 0),
+            Metric("answered", "answered", 0),
+        ),
+        pulling.vanish,
+        app="numbered",
+        rounds=1,
+    ),
+    Case(
+        "queue-depth",
+        "Up to 10,000 requests that wait for one worker: what the next costs, and what one takes",
+        ("drawbar-front-deep",),
+        (
+            Metric("ratio", "10,000 by 10", 2),
+            *(Metric(f"us_{waiting}", f"behind {waiting:,}: CPU µs", 2) for waiting in pulling.DEPTHS),
+            Metric("rules_ratio", "rules: 10,000 by 10", 2),
+            *(Metric(f"rules_ns_{waiting}", f"behind {waiting:,}: ns", 0) for waiting in pulling.DEPTHS),
+            Metric("waiting_bytes", "bytes beside its own", 0),
+        ),
+        pulling.depth,
+        rounds=3,
+    ),
+    Case(
         "supervision",
         "Master and workers for 10 s in which nobody asks anything",
         ("drawbar", "drawbar-1:8", "drawbar-uvloop", "drawbar-x100", "gunicorn-gthread"),
@@ -372,7 +451,7 @@ def targets(python: tuple[int, int]) -> list[Target]:
             for way, text in (("sleep", "asleep"), ("lock", "in a lock"), ("gil", "with the interpreter's lock"))
         ]
         found.append(Target("Neighbours of calls that hang", "hang", server, "neighbours", ">=", 12, "of 12"))
-    found += supervision_targets()
+    found += [*supervision_targets(), *pulling_targets()]
     found.append(Target("Master and one WSGI worker, idle", "memory", "drawbar", "pss_mb", "<=", 20, "MB"))
     for case in ("drain-generated", "drain-whole"):
         found += [
@@ -407,8 +486,16 @@ def supervision_targets() -> list[Target]:
             Target("Idle master, processor time", "supervision", server, "master_cpu_percent", "<", 0.05, "%"),
             Target("Idle master, wake-ups", "supervision", server, "master_wakes", "<=", 0.1, "a second"),
         ]
-    direct = ("drawbar",)
-    found += [
+    uncounted = ("drawbar-uncounted",)
+    found.append(Target("Cost of counting", "counters", "drawbar", "cpu_us", "<=", 1.01, "x without", uncounted))
+    return found
+
+
+def pulling_targets() -> list[Target]:
+    """What must be reached by a front and those that pull from it."""
+    two, far, deep = "drawbar-front-2x4", "drawbar-front-far", "drawbar-front-deep"
+    bound_s = pulling.SERVED_AGAIN_S
+    found = [
         Target("A front's hop", "split", "drawbar-front", "cpu_us", "<=", 1.25, "x nginx", ("nginx-proxy",)),
         Target(
             "A front's hop, added wait",
@@ -418,14 +505,32 @@ def supervision_targets() -> list[Target]:
             "<=",
             0.06,
             "ms",
-            direct,
+            ("drawbar",),
             more=True,
         ),
         Target("A front, idle", "split-memory", "drawbar-front", "front_mb", "<=", 20, "MB"),
+        Target("Lane v1, 8 workers", "lanes", "drawbar-front-v1", "rps", ">=", 3_000, "requests/s"),
+        Target("20 beside 6 of 8 slots held, p99", "fairness", two, "fast_p99_ms", "<=", 10, "ms"),
+        Target("Waiting while a slot is free", "fairness", two, "parked", "<=", 0, "times"),
+        Target("Waiting with a slot for each", "fairness", two, "waited_ms", "<=", 0, "ms"),
+        Target("Workers killed under GET: lost", "kill-pull-get", two, "bad_gateway", "<=", 0, "told 502"),
+        Target("Workers killed under POST: run again", "kill-pull-post", two, "again", "<=", 0, "requests"),
+        Target("Workers killed under POST: not told once", "kill-pull-post", two, "untold", "<=", 0, "requests"),
     ]
-    uncounted = ("drawbar-uncounted",)
-    found.append(Target("Cost of counting", "counters", "drawbar", "cpu_us", "<=", 1.01, "x without", uncounted))
-    return found
+    found += [
+        Target(f"Workers killed under {method}: lost otherwise", case, two, "unanswered", "<=", 0, "requests")
+        for method, case in (("GET", "kill-pull-get"), ("POST", "kill-pull-post"))
+    ]
+    return [
+        *found,
+        Target("Machines cut off: served again", "vanish", far, "again_s", "<=", bound_s, "s"),
+        Target("Machines cut off, idle: served again", "vanish", far, "idle_again_s", "<=", bound_s, "s"),
+        Target("Machines cut off: lost, answered wrongly", "vanish", far, "failed", "<=", 0, "requests"),
+        # The rules do the same whatever waits. A front meets connections it has not seen for a while: other memory.
+        Target("Behind 10,000 requests", "queue-depth", deep, "ratio", "<=", 1.5, "x behind 10"),
+        Target("Behind 10,000 requests, the rules", "queue-depth", deep, "rules_ratio", "<=", 1.5, "x behind 10"),
+        Target("Waiting request", "queue-depth", deep, "waiting_bytes", "<=", 2_048, "bytes beside its own"),
+    ]
 
 
 def ahead(text: str, case: str, server: str, peers: tuple[str, ...]) -> Target:

@@ -191,6 +191,19 @@ def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
         yield connections
 
 
+@contextmanager
+def waiting_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that have each asked for something and wait."""
+    with ExitStack() as stack:
+        connections = []
+        for number in range(count):
+            source = f"127.0.0.{2 + number // CONNECTIONS_PER_ADDRESS}"
+            connection = stack.enter_context(connect(port, source=source))
+            connection.sendall(REQUEST)
+            connections.append(connection)
+        yield connections
+
+
 def receive_answer(connection: socket.socket) -> None:
     """Read the greeting, head and body, whole."""
     answer = b""

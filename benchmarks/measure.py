@@ -100,16 +100,24 @@ def parse_wrk(text: str) -> Load:
     raise MeasurementFailed(f"wrk said: {text.strip() or 'nothing'}")
 
 
-def session_processes(session: int) -> Iterator[ProcessStat]:
-    """Every process of a session that runs now or is yet to be waited for."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+def session_processes(session: int, name: str | None = None) -> Iterator[ProcessStat]:
+    """Every process of a session that runs now or is yet to be waited for, or each that is called `name`."""
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
             try:
-                stat = parse_stat(Path("/proc", name, "stat").read_text())
+                stat = parse_stat(Path("/proc", pid, "stat").read_text())
             except (FileNotFoundError, ProcessLookupError):
                 continue  # ended between the listing and the reading
-            if stat.session == session:
+            if stat.session == session and (name is None or comm(stat.pid) == name):
                 yield stat
+
+
+def comm(pid: int) -> str:
+    """What a process is called; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def cpu_us(session: int) -> float:
@@ -120,10 +128,8 @@ def cpu_us(session: int) -> float:
 def memory(session: int, name: str | None = None) -> Memory:
     """Memory of all processes of the session together, or of those that are called `name`."""
     total = Memory(0, 0)
-    for stat in session_processes(session):
+    for stat in session_processes(session, name):
         try:
-            if name is not None and Path(f"/proc/{stat.pid}/comm").read_text().strip() != name:
-                continue
             total += parse_smaps_rollup(Path(f"/proc/{stat.pid}/smaps_rollup").read_text())
         except (FileNotFoundError, ProcessLookupError):
             continue  # ended meanwhile, or a zombie

@@ -1,4 +1,4 @@
-"""What the rules of the pull queue cost: `python benchmarks/pull_queue.py`.
+"""What the rules of the pull queue cost: `python -m benchmarks.pull_queue`, and a part of the case `queue-depth`.
 
 A request goes in, gets a room, is answered, and its room is idle again, while others wait behind it: the time must not
 depend on how many. It is taken through calls from Python, which cost more than the rules do. Memory is what the process
@@ -6,14 +6,10 @@ grows by while many wait, one by one, with nothing but their place in the queue.
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parent.parent)
-
-from drawbar.pull.entry import Entry, Room  # noqa: E402 - the path above comes first
-from drawbar.pull.queue import AppQueue  # noqa: E402
+from drawbar.pull.entry import Entry, Room
+from drawbar.pull.queue import AppQueue
 
 NOW_MS = 1_000_000
 WAITING = (0, 100, 10_000, 100_000)

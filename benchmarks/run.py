@@ -38,7 +38,7 @@ README = HERE.parent / "README.md"
 RESULTS_JSON = HERE / "RESULTS.json"
 # Ten thousand idle connections, on either side, and room for everything else.
 OPEN_FILES = 20_000
-TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux"}
+TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "taskset": "util-linux", "ip": "iproute2"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,14 @@
 """How each server is started: one row each, as data. Starting it is process.py's matter.
 
-Commands may use {python}, {port}, {app} (a name in apps.py) and {scratch} (an empty directory of this start, with the
-family's .conf files filled in, where there are any). They run in this directory, so that `apps` can be imported. Each
-server logs no access and, unless its name says otherwise (2x2: two workers with two threads each), runs one worker
-process;
-what else is set is set because its default would measure something other than serving: a keep-alive timeout shorter
-than the run, a thread count other than the case's.
+Commands may use {python}, {port}, {api_port}, {app} (a name in apps.py), {here} (this directory) and {scratch} (an
+empty directory of this start, with the family's .conf files filled in, where there are any). They run in this
+directory, so that `apps` can be imported. Each server logs no access and, unless its name says otherwise (2x2: two
+workers with two threads each), runs one worker process; what else is set is set because its default would measure
+something other than serving: a keep-alive timeout shorter than the run, a thread count other than the case's.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Interface = Literal["static", "wsgi", "asgi"]
@@ -32,6 +31,10 @@ class Server:
     """What answers for one that passes requests on: started beside it, and not counted."""
     near: bool = False
     """Whether that runs on its processor, and not on the clients'."""
+    greets: bool = True
+    """Whether it answers at all before the case brings its workers."""
+    sides: tuple[str, ...] = ()
+    """Networks of other machines that it is reached from, when it has one of its own."""
 
     @property
     def is_python_peer(self) -> bool:
@@ -77,11 +80,10 @@ def uncounted(name: str) -> Server:
     return Server(name, "drawbar", "wsgi", ("env", "PYTHONPATH={uncounted}", *counted.command))
 
 
-def front(name: str, *, near: bool = False) -> Server:
-    """A row for a front, and a worker that pulls from it over a Unix socket."""
+def front(name: str, *options: str, beside: tuple[str, ...] = (), near: bool = False) -> Server:
+    """A row for a front, and for who pulls from it; without any the case brings them."""
     command = ("{python}", "-m", "drawbar", "serve", "--bind", "127.0.0.1:{port}", "--api", "unix:{scratch}/api.sock")
-    worker = ("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", "unix:{scratch}/api.sock")
-    return Server(name, "drawbar", "wsgi", command, (*worker, "--threads", "1", "--slots", "64"), near)
+    return Server(name, "drawbar", "wsgi", command + options, beside, near, greets=bool(beside))
 
 
 def nginx_proxy(name: str, *, near: bool = False) -> Server:
@@ -90,6 +92,25 @@ def nginx_proxy(name: str, *, near: bool = False) -> Server:
     return Server(name, NGINX, "static", command, (*command[:-1], "{scratch}/nginx-upstream.conf"), near)
 
 
+def worker(*options: str) -> tuple[str, ...]:
+    """The command of workers that pull from a front over a Unix socket."""
+    return ("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", "unix:{scratch}/api.sock", *options)
+
+
+def lane(name: str) -> Server:
+    """A row for a front with eight workers on one of its lanes, over TCP."""
+    workers = ("{python}", "{here}/lanes.py", name, "{api_port}", "8")
+    return front(f"drawbar-front-{name}", "--api", "127.0.0.1:{api_port}", beside=workers)
+
+
+def far(name: str, *sides: str) -> Server:
+    """A row for a front whose workers are on other machines. It listens everywhere in a network of its own."""
+    command = ("--api", "0.0.0.0:{api_port}", "--api-token-file", "{scratch}/token")
+    return replace(front(name, *command), interface="asgi", sides=sides)
+
+
+# On one processor with their clients, two workers would have those wait for the turns of the kernel's scheduler.
+EVERYWHERE = ("taskset", "--cpu-list", "0-1023")
 RELOADABLE = ("--config", "{scratch}/drawbar.toml")
 
 SERVERS: tuple[Server, ...] = (
@@ -106,8 +127,13 @@ SERVERS: tuple[Server, ...] = (
     drawbar("drawbar-timed-1:8", "wsgi", "--threads", "1:8", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     drawbar("drawbar-timed-asyncio", "asgi", "--loop", "asyncio", "--request-timeout", str(REQUEST_TIMEOUT_S)),
     uncounted("drawbar-uncounted"),
-    front("drawbar-front"),
-    front("drawbar-front-near", near=True),
+    front("drawbar-front", beside=worker("--threads", "1", "--slots", "64")),
+    front("drawbar-front-near", beside=worker("--threads", "1", "--slots", "64"), near=True),
+    front("drawbar-front-2x4", beside=(*EVERYWHERE, *worker("--workers", "2", "--threads", "4"))),
+    # As many as may wait have to, for as long as it takes.
+    front("drawbar-front-deep", "--queue-length", "20000", "--queue-time", "10m", "--queue-deadline", "10m"),
+    far("drawbar-front-far", "kept", "lost"),
+    *(lane(name) for name in ("v1", "v1-pipelined", "v2", "attach")),
     nginx_proxy("nginx-proxy"),
     nginx_proxy("nginx-proxy-near", near=True),
     drawbar("drawbar-fork", "wsgi", "--concurrency", "fork", "--threads", "8"),

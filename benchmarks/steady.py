@@ -1,6 +1,6 @@
 """Clients that never stop asking and account for every request: answered, or in which way not.
 
-    python benchmarks/steady.py PORT CONNECTIONS
+    python benchmarks/steady.py PORT CONNECTIONS [LEDGER METHOD PATH]
 
 One process, so that whoever upsets the server meanwhile takes nothing from its clients. Each line on standard input
 begins a phase of that name; at the end of the input every answer that is still owed is waited for, and what each phase
@@ -9,23 +9,34 @@ lost request from a reset no more than from a late one.
 
 A request's time runs from the answer before it, so that connecting again, where the server asked for it, is part of
 the waiting. An end of a connection on which nothing was asked is the server's right; any other is a loss.
+
+With a ledger each request has a number, which its answer must repeat, and a line in that file once its fate is known:
+number, status or kind of loss, and the monotonic times in ns of asking and of that. What an application has written
+down of its side is held against it.
 """
 
 import errno
 import json
 import os
+import re
 import select
 import socket
 import sys
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TextIO
 
 HOST = "127.0.0.1"
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = b"Hello, world!"
 GOOD = b"HTTP/1.1 200 "
+STATUS = slice(9, 12)
+"""Where it stands in an answer."""
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 READ_BYTES = 4096
 OWED_S = 5.0
 """How long after the last request an answer may take until it passes for lost."""
@@ -87,6 +98,35 @@ class Account:
         return self.lost + self.reset + self.cut + self.wrong
 
 
+def is_whole(answer: bytes, expected: bytes) -> bool:
+    """The body that is expected tells the end of an answer; any other, its length."""
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    if body == expected:
+        return bool(blank)
+    length = LENGTH.search(head)
+    return bool(blank) and length is not None and len(body) >= int(length[1])
+
+
+class Ledger:
+    """What became of each request, by its number."""
+
+    def __init__(self, file: TextIO, method: str, path: str) -> None:
+        self._file = file
+        self._opening = f"{method} {path}?id=".encode()
+        self._rest = b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        self._last = 0
+
+    def open(self) -> tuple[bytes, bytes]:
+        """The next request, and the body of its answer, which is its number."""
+        self._last += 1
+        number = b"%d" % self._last
+        return self._opening + number + self._rest, number
+
+    def close(self, number: bytes, outcome: str, asked_ns: int) -> None:
+        """It has had its fate."""
+        self._file.write(f"{number.decode()} {outcome} {asked_ns} {time.monotonic_ns()}\n")
+
+
 class Client:
     """One connection that has a request under way, always."""
 
@@ -94,6 +134,8 @@ class Client:
         self._crowd = crowd
         self._received = b""
         self._asked_ns = asked_ns
+        self._opened_ns = asked_ns
+        self._expected = BODY
         self._socket = self._connect()
         self._ask()
 
@@ -103,26 +145,24 @@ class Client:
         try:
             data = self._socket.recv(READ_BYTES)
         except ConnectionError:
-            phase.reset += 1
-            self._again()
+            self._lose("reset")
             return
         if not data:
-            if self._received:
-                phase.cut += 1
-            else:
-                phase.lost += 1
-            self._again()
+            self._lose("cut" if self._received else "lost")
             return
         whole = self._received + data
-        if not (whole.endswith(BODY) and b"\r\n\r\n" in whole):
+        if not is_whole(whole, self._expected):
             self._received = whole
             return
         self._received = b""
         now = time.monotonic_ns()
         self._crowd.note(now, now - self._asked_ns)
-        self._asked_ns = now
-        if not whole.startswith(GOOD):
+        is_good = whole.startswith(GOOD) and whole.endswith(b"\r\n\r\n" + self._expected)
+        if not is_good:
             phase.wrong += 1
+        # A good status with another one's body is nobody's answer.
+        self._settle("foreign" if whole.startswith(GOOD) and not is_good else whole[STATUS].decode("latin-1"))
+        self._asked_ns = now
         if b"\r\nconnection: close\r\n" in whole.lower():
             phase.told_to_leave += 1
             self._again()
@@ -132,12 +172,31 @@ class Client:
             self._ask()
 
     def _ask(self) -> None:
+        request = REQUEST
+        if self._crowd.ledger is not None:
+            request, self._expected = self._crowd.ledger.open()
+            self._opened_ns = time.monotonic_ns()
         try:
-            self._socket.send(REQUEST)
+            self._socket.send(request)
         except ConnectionError:
             # The request has not left: what has been read says how the connection ended.
-            self._crowd.phase.reset += 1
-            self._again()
+            self._lose("reset")
+
+    def _lose(self, kind: str) -> None:
+        """The connection ended; `kind` is a name of Phase."""
+        phase = self._crowd.phase
+        setattr(phase, kind, getattr(phase, kind) + 1)
+        self._settle(kind)
+        self._again()
+
+    def _settle(self, outcome: str) -> None:
+        if self._crowd.ledger is not None:
+            self._crowd.ledger.close(self._expected, outcome, self._opened_ns)
+
+    def give_up(self) -> None:
+        """Nothing came any more."""
+        self._crowd.phase.lost += 1
+        self._settle("lost")
 
     def _again(self) -> None:
         """With a new connection."""
@@ -164,7 +223,7 @@ class Client:
                 self._crowd.phase.refused += 1
                 time.sleep(CONNECT_PAUSE_S)
                 continue
-            self._crowd.remember(found, self.on_readable)
+            self._crowd.remember(found, self)
             return found
         raise ConnectionRefusedError(f"nobody listens on port {self._crowd.port}")
 
@@ -172,8 +231,9 @@ class Client:
 class Crowd:
     """All clients, and the phases they have seen. `orders` is the descriptor phases are named on."""
 
-    def __init__(self, port: int, orders: int) -> None:
+    def __init__(self, port: int, orders: int, ledger: Ledger | None = None) -> None:
         self.port = port
+        self.ledger = ledger
         self.phases: dict[str, Phase] = {}
         self.phase = Phase(time.monotonic_ns())
         self.is_leaving = False
@@ -181,17 +241,17 @@ class Crowd:
         self._last_ns = 0
         self._unread = b""
         self._epoll = select.epoll()
-        self._callbacks: dict[int, Callable[[], None]] = {orders: self._on_order}
+        self._clients: dict[int, Client] = {}
         self._epoll.register(orders, select.EPOLLIN)
 
-    def remember(self, connection: socket.socket, callback: Callable[[], None]) -> None:
-        """Has `callback` called when the connection has something."""
-        self._callbacks[connection.fileno()] = callback
+    def remember(self, connection: socket.socket, client: Client) -> None:
+        """Has the client told when its connection has something."""
+        self._clients[connection.fileno()] = client
         self._epoll.register(connection, select.EPOLLIN)
 
     def forget(self, connection: socket.socket) -> None:
         """It is about to be closed."""
-        del self._callbacks[connection.fileno()]
+        del self._clients[connection.fileno()]
         self._epoll.unregister(connection)
 
     def note(self, now_ns: int, took_ns: int) -> None:
@@ -208,15 +268,19 @@ class Crowd:
         for _ in range(connections):
             Client(self, time.monotonic_ns())
         deadline = float("inf")
-        while self._callbacks and time.monotonic() < deadline:
+        while (self._clients or not self.is_leaving) and time.monotonic() < deadline:
             for descriptor, _ in self._epoll.poll(OWED_S):
+                if descriptor == self._orders:
+                    self._on_order()
+                    continue
                 # An earlier one of this batch may have had it closed.
-                callback = self._callbacks.get(descriptor)
-                if callback is not None:
-                    callback()
+                client = self._clients.get(descriptor)
+                if client is not None:
+                    client.on_readable()
             if self.is_leaving and deadline == float("inf"):
                 deadline = time.monotonic() + OWED_S
-        self.phase.lost += len(self._callbacks)
+        for client in self._clients.values():
+            client.give_up()
 
     def begin(self, name: str) -> None:
         """What ends from now on belongs to the phase of this name, which may have gone on before."""
@@ -233,7 +297,6 @@ class Crowd:
         if not data:
             self.is_leaving = True
             self._epoll.unregister(self._orders)
-            del self._callbacks[self._orders]
 
 
 def account_of(phase: Phase, ended_ns: int) -> Account:
@@ -272,9 +335,11 @@ def together(phases: Sequence[Phase]) -> Phase:
 
 def main(arguments: Sequence[str]) -> int:
     """As the module says."""
-    port, connections = map(int, arguments)
-    crowd = Crowd(port, sys.stdin.fileno())
-    crowd.run(connections)
+    port, connections = map(int, arguments[:2])
+    path, *request = arguments[2:] or [""]
+    with Path(path).open("w") if path else nullcontext() as file:
+        crowd = Crowd(port, sys.stdin.fileno(), Ledger(file, *request) if file is not None else None)
+        crowd.run(connections)
     begins = [phase.began_ns for phase in crowd.phases.values()]
     ends = [*begins[1:], time.monotonic_ns()]
     accounts = {

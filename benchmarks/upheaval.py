@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -45,8 +45,9 @@ MS = 1e3
 class Crowd:
     """The clients, in a process of their own for as long as the `with` block runs."""
 
-    def __init__(self, port: int, clients: int = CLIENTS) -> None:
-        command = [sys.executable, str(HERE / "steady.py"), str(port), str(clients)]
+    def __init__(self, port: int, clients: int = CLIENTS, *, ledger: Sequence[str] = ()) -> None:
+        """ledger: a path, and method and path of the requests, when each is to be accounted for by number."""
+        command = [sys.executable, str(HERE / "steady.py"), str(port), str(clients), *ledger]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self) -> "Crowd":

@@ -1,5 +1,6 @@
 """Clients that account for every request: each way in which one can go wrong is counted as what it is."""
 
+import io
 import os
 import socket
 import threading
@@ -7,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.steady import BODY, REQUEST, Account, Crowd, Phase, account_of, together
+from benchmarks.steady import BODY, REQUEST, Account, Crowd, Ledger, Phase, account_of, is_whole, together
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n"
 RESET = b"\x01\x00\x00\x00\x00\x00\x00\x00"
@@ -64,7 +65,7 @@ def fails(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 500 No\r\nConnection: close\r\nContent-Length: 13\r\n\r\n" + BODY)
 
 
-def crowd_at(*acts: Act) -> Account:
+def crowd_at(*acts: Act, ledger: Ledger | None = None) -> Account:
     """One client at a server that does this with its connections, one after the other, and ends well."""
     reader, writer = os.pipe()
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -79,7 +80,7 @@ def crowd_at(*acts: Act) -> Account:
                 while asked(connection):
                     connection.sendall(HEAD + b"\r\n" + BODY)
 
-        crowd = Crowd(server.getsockname()[1], reader)
+        crowd = Crowd(server.getsockname()[1], reader, ledger)
         crowd.begin("all")
         thread = threading.Thread(target=serve)
         thread.start()
@@ -123,3 +124,69 @@ def test_phases_together() -> None:
     assert (account.answered, account.lost, account.reset, account.failed) == (5, 1, 2, 3)
     assert (account.p50_ms, account.longest_ms) == (3.0, 9.0)
     assert account.gap_ms == 7 / 1e6
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "whole"),
+    [
+        (HEAD + b"\r\n" + BODY, BODY, True),
+        (HEAD + b"\r\n" + BODY[:-1], BODY, False),
+        (HEAD, BODY, False),
+        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\n\r\nlost", b"17", True),
+        (b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\n\r\nlos", b"17", False),
+        # A number that the beginning of a longer one is not taken for.
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n1", b"17", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n18", b"17", True),
+    ],
+)
+def test_where_an_answer_ends(answer: bytes, expected: bytes, whole: bool) -> None:
+    assert is_whole(answer, expected) is whole
+
+
+def answers_with_its_number(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + number_in(connection))
+
+
+def answers_with_another_number(connection: socket.socket) -> None:
+    number_in(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n99")
+
+
+def tells_of_a_loss(connection: socket.socket) -> None:
+    number_in(connection)
+    connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlost")
+
+
+def number_in(connection: socket.socket) -> bytes:
+    """Of the request that comes."""
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        received += connection.recv(4096)
+    assert received.startswith(b"POST /path?id=")
+    return received.removeprefix(b"POST /path?id=").partition(b" ")[0]
+
+
+def test_a_ledger_has_the_fate_of_each_request() -> None:
+    file = io.StringIO()
+    crowd_at(
+        *(answers_with_its_number, answers_with_another_number, tells_of_a_loss, leaves, resets),
+        ledger=Ledger(file, "POST", "/path"),
+    )
+    lines = [line.split() for line in file.getvalue().splitlines()]
+    assert [(number, outcome) for number, outcome, _, _ in lines[:5]] == [
+        ("1", "200"),
+        ("2", "foreign"),
+        ("3", "502"),
+        ("4", "lost"),
+        ("5", "reset"),
+    ]
+    assert all(int(asked) <= int(ended) for _, _, asked, ended in lines)
+
+
+def test_a_request_names_the_number_of_its_line() -> None:
+    file = io.StringIO()
+    ledger = Ledger(file, "GET", "/")
+    request, number = ledger.open()
+    ledger.close(number, "lost", 5)
+    assert request.startswith(b"GET /?id=1 HTTP/1.1\r\n")
+    assert file.getvalue().startswith("1 lost 5 ")
