@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from drawbar.config import Config, OperatorError
@@ -86,11 +87,14 @@ def test_with_a_maximum_it_starts_with_what_is_kept() -> None:
 
 
 def test_a_command_takes_the_place_of_the_target() -> None:
-    config = load({"app.target": "x:app"}, {}).config
     table = AppTable(command=("ruby", "worker.rb"))
-    own = Config(app=config.app, apps={"shop": table}).for_app("shop")
+    asked = {"app.target": "x:app", "lifecycle.preload": "true", "lifecycle.max_requests": "9"}
+    config = msgspec.structs.replace(load(asked, {}).config, apps={"shop": table})
+    own = config.for_app("shop")
     assert own.app.target is None
     assert own.apps["shop"].command == ("ruby", "worker.rb")
+    # What only a worker of ours can do is not asked of it, whatever the general sections say.
+    assert (own.lifecycle.preload, own.lifecycle.max_requests, own.timeouts.liveness) == (False, 0, 0.0)
 
 
 def test_a_user_of_its_own_has_its_own_group(directory: Path) -> None:

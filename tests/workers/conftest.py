@@ -7,8 +7,12 @@ fails them, so that CI cannot pass by having nothing installed.
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,53 @@ from tests.workers.fronts import FRONTS, AnyFront
 
 # Where Debian keeps the modules that its node-* packages install.
 NODE_PATH = "/usr/share/nodejs"
+
+
+class Door:
+    """A way to a front's API: what comes in at `listener` is passed on, bytes for bytes."""
+
+    def __init__(self, listener: socket.socket, to: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+        self._listener, self._to, self._tls = listener, to, tls
+        self._threads = [threading.Thread(target=self._accept)]
+        self._open: list[socket.socket] = []
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                inside, _ = self._listener.accept()
+                self._open.append(inside)
+                # Who does not like the certificate breaks off.
+                with suppress(OSError):
+                    self._connect(self._tls.wrap_socket(inside, server_side=True) if self._tls else inside)
+
+    def _connect(self, near: socket.socket) -> None:
+        far = socket.create_connection(self._to)
+        self._open += [near, far]
+        # ssl allows one thread that reads beside one that writes.
+        for source, sink in ((near, far), (far, near)):
+            self._threads.append(threading.Thread(target=self._pass, args=(source, sink)))
+            self._threads[-1].start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Ends what is open, and the threads."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in [self._listener, *self._open]:
+            end.close()
 
 
 class Worker:
@@ -97,6 +148,9 @@ class Client:
             raw.close()
 
 
+Opens = Callable[..., Door]
+
+
 def leave_while_asked(site: Worker, ask: Client, gate: Path) -> bytes:
     """Tells a worker to leave while it has a request, and waits until it has; what the client got."""
     os.mkfifo(gate)
@@ -152,3 +206,18 @@ def worker(front: AnyFront) -> Iterator[Workers]:
     workers = Workers()
     yield workers
     workers.stop()
+
+
+@pytest.fixture
+def door(front: AnyFront) -> Iterator[Opens]:
+    """Opens doors to the front."""
+    doors: list[Door] = []
+
+    def opened(listener: socket.socket, tls: ssl.SSLContext | None = None) -> Door:
+        host, _, port = front.url.removeprefix("http://").partition(":")
+        doors.append(Door(listener, (host, int(port)), tls))
+        return doors[-1]
+
+    yield opened
+    for one in doors:
+        one.close()

@@ -3,16 +3,14 @@
 import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.workers.conftest import Client, Workers, need
+from tests.workers.conftest import Client, Opens, Workers, need
 from tests.workers.fronts import TOKEN, AnyFront
-from tests.workers.runtimes import PHP, RUNTIMES, Runtime
+from tests.workers.runtimes import RUNTIMES, Runtime
 
 
 @pytest.fixture(params=RUNTIMES, ids=lambda runtime: runtime.name)
@@ -21,71 +19,6 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
     found: Runtime = request.param
     need(*found.needs)
     return found
-
-
-class Door:
-    """A way to a front's API: what comes in at `listener` is passed on, bytes for bytes."""
-
-    def __init__(self, listener: socket.socket, to: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
-        self._listener, self._to, self._tls = listener, to, tls
-        self._threads = [threading.Thread(target=self._accept)]
-        self._open: list[socket.socket] = []
-        self._threads[0].start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                inside, _ = self._listener.accept()
-                self._open.append(inside)
-                # Who does not like the certificate breaks off.
-                with suppress(OSError):
-                    self._connect(self._tls.wrap_socket(inside, server_side=True) if self._tls else inside)
-
-    def _connect(self, near: socket.socket) -> None:
-        far = socket.create_connection(self._to)
-        self._open += [near, far]
-        # ssl allows one thread that reads beside one that writes.
-        for source, sink in ((near, far), (far, near)):
-            self._threads.append(threading.Thread(target=self._pass, args=(source, sink)))
-            self._threads[-1].start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Ends what is open, and the threads."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        for end in self._open:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for end in [self._listener, *self._open]:
-            end.close()
-
-
-Opens = Callable[..., Door]
-
-
-@pytest.fixture
-def door(front: AnyFront) -> Iterator[Opens]:
-    """Opens doors to the front."""
-    doors: list[Door] = []
-
-    def opened(listener: socket.socket, tls: ssl.SSLContext | None = None) -> Door:
-        host, _, port = front.url.removeprefix("http://").partition(":")
-        doors.append(Door(listener, (host, int(port)), tls))
-        return doors[-1]
-
-    yield opened
-    for one in doors:
-        one.close()
 
 
 def test_brings_its_token(
@@ -111,8 +44,6 @@ def test_an_application_the_front_does_not_know(
 
 
 def test_by_a_unix_socket(runtime: Runtime, worker: Workers, door: Opens, ask: Client, tmp_path: Path) -> None:
-    if runtime is PHP:
-        pytest.skip("PHP's client of HTTP knows no Unix sockets")
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "api"))
     listener.listen()
@@ -156,3 +87,17 @@ def test_says_what_it_needs(runtime: Runtime, tmp_path: Path) -> None:
     done = subprocess.run([*program, *application], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "--from" in done.stdout + done.stderr
+
+
+def test_takes_from_the_environment_what_no_option_says(
+    runtime: Runtime, worker: Workers, front: AnyFront, ask: Client, tmp_path: Path
+) -> None:
+    program, application = runtime.build(tmp_path)
+    said = {"DRAWBAR_FROM": front.url, "DRAWBAR_APP": "site", "DRAWBAR_LABEL": "v8", "DRAWBAR_SLOTS": "2"}
+    site = worker([*program, *application], says="2 slots for site", **said, DRAWBAR_TOKEN_FILE="")
+    assert ask("GET", "/hello").body == b"hello"
+    site.stop()
+    # An option goes before it.
+    command = runtime.command(tmp_path, front.url, "--slots", "3")
+    worker(command, says="3 slots for site", **{**said, "DRAWBAR_FROM": "http://127.0.0.1:1", "DRAWBAR_APP": "other"})
+    assert ask("GET", "/hello").body == b"hello"

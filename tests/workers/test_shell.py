@@ -1,25 +1,27 @@
 """The worker of ten lines: curl, jq, and a command that answers."""
 
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.server import ROOT
-from tests.workers.conftest import Client, Worker, Workers, leave_while_asked, need
+from tests.workers.conftest import Client, Opens, Worker, Workers, leave_while_asked, need
 from tests.workers.fronts import TOKEN, AnyFront
 from tests.workers.runtimes import SITES, WORKERS
 
 BINARY = bytes(range(256)) * 256
 PROGRAM = WORKERS / "shell/worker.sh"
+COMMAND = [str(PROGRAM), str(SITES / "shell/answer")]
 
 
 @pytest.fixture
 def site(worker: Workers, front: AnyFront) -> Worker:
     """One of them."""
     need("bash", "curl", "jq", "base64")
-    return worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", WAIT="1", says="")
+    return worker(COMMAND, DRAWBAR_FROM=front.url, DRAWBAR_APP="site", WAIT="1", says="")
 
 
 def test_is_short() -> None:
@@ -60,15 +62,27 @@ def test_brings_its_token(worker: Workers, make_front: Callable[..., AnyFront], 
     need("bash", "curl", "jq", "base64")
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     front = make_front(token=TOKEN)
-    env = {"FRONT": front.url, "APP": "site", "WAIT": "1", "TOKEN_FILE": str(tmp_path / "token")}
-    worker([str(PROGRAM), str(SITES / "shell/answer")], says="", **env)
+    env = {"DRAWBAR_FROM": front.url, "DRAWBAR_APP": "site", "WAIT": "1", "DRAWBAR_TOKEN_FILE": str(tmp_path / "token")}
+    worker(COMMAND, says="", **env)
     assert Client(front.public)("GET", "/hello").body == b"hello"
+
+
+def test_by_a_unix_socket(worker: Workers, door: Opens, ask: Client, tmp_path: Path) -> None:
+    need("bash", "curl", "jq", "base64")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "api"))
+    listener.listen()
+    door(listener)
+    env = {"DRAWBAR_FROM": f"unix:{tmp_path / 'api'}", "DRAWBAR_APP": "site", "WAIT": "1"}
+    site = worker(COMMAND, says="", **env)
+    assert ask("GET", "/hello").body == b"hello"
+    site.stop()
 
 
 def test_waits_for_a_front_that_is_not_there(worker: Workers, front: AnyFront, ask: Client) -> None:
     need("bash", "curl", "jq", "base64")
     front.close_api()
-    site = worker([str(PROGRAM), str(SITES / "shell/answer")], FRONT=front.url, APP="site", WAIT="1", says="")
+    site = worker(COMMAND, DRAWBAR_FROM=front.url, DRAWBAR_APP="site", WAIT="1", says="")
     site.log.wait_for("Failed to connect")
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"

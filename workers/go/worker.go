@@ -23,17 +23,17 @@ import (
 
 const leastWait, mostWait = 100 * time.Millisecond, 10 * time.Second // for a front that cannot be reached
 var (
-	from      = flag.String("from", "", "`URL` of the front: http:, https: or unix:")
-	app       = flag.String("app", "", "`NAME` of the application")
-	label     = flag.String("label", "", "`TEXT` that tells versions apart")
-	tokenFile = flag.String("token-file", "", "`FILE` with the token of the front's API")
+	from      = flag.String("from", os.Getenv("DRAWBAR_FROM"), "`URL` of the front: http:, https: or unix:")
+	app       = flag.String("app", os.Getenv("DRAWBAR_APP"), "`NAME` of the application")
+	label     = flag.String("label", os.Getenv("DRAWBAR_LABEL"), "`TEXT` that tells versions apart")
+	tokenFile = flag.String("token-file", os.Getenv("DRAWBAR_TOKEN_FILE"), "`FILE` with the token of the front's API")
 	slots     = flag.Int("slots", 4, "how many requests at once")
-	// With keep-alive probes, or a front that vanished would be waited for in vain.
-	dialer = net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}
+	dialer    = net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second} // or one that vanished is waited for
 )
 
 // Serve serves handler until SIGTERM or SIGINT, and then until the requests that run are answered.
 func Serve(handler http.Handler) error {
+	fmt.Sscan(os.Getenv("DRAWBAR_SLOTS"), slots) // if it says a number
 	if flag.Parse(); *from == "" || *app == "" {
 		log.Fatal("worker: it needs --from and --app; --help says more")
 	}

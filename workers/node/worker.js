@@ -17,14 +17,14 @@ const KEEP_ALIVE_MS = 30_000; // or a front that vanished would be waited for in
 const names = ['from', 'app', 'label', 'slots', 'token-file'];
 const known = Object.fromEntries(names.map((name) => [name, { type: 'string' }]));
 const { values: options, positionals } = parseArgs({ options: known, allowPositionals: true });
+for (const name of names) options[name] ??= process.env[`DRAWBAR_${name.toUpperCase().replace('-', '_')}`] || undefined;
 if (!options.from || options.app === undefined) {
   console.error('usage: node worker.js --from URL --app NAME [--label X] [--slots N] [--token-file FILE] [server.js]');
   process.exit(2);
 }
 const file = path.resolve(positionals[0] ?? 'server.js');
 const slots = new Set();
-let server = null;
-let leaving = false;
+let [server, leaving] = [null, false];
 const log = (line) => process.stderr.write(`worker: ${line}\n`);
 
 class Slot {

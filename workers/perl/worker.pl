@@ -1,13 +1,13 @@
 # Serves a PSGI application to a Drawbar front: perl worker.pl --from http://127.0.0.1:4242 --app NAME app.psgi
 # Each slot is a process that dials the front, upgrades, and answers HTTP/1.1 requests on the connection, one at a time.
 # The front has checked what clients sent, so that is read without suspicion; what the application says is checked here.
-use strict; use warnings;
-BEGIN { *CORE::GLOBAL::exit = sub { die "it called exit\n" } }    # which ends a request, and not its slot
+use strict; use warnings; BEGIN { *CORE::GLOBAL::exit = sub { die "it called exit\n" } }    # ends a request alone
 use File::Spec; use Getopt::Long; use IO::Socket::IP; use IO::Socket::UNIX; use List::Util qw(min pairs);
 use Socket qw(IPPROTO_TCP SOL_SOCKET SO_KEEPALIVE TCP_KEEPCNT TCP_KEEPIDLE TCP_KEEPINTVL TCP_NODELAY);
 use constant { IN_MEMORY_BYTES => 65_536, READ_BYTES => 65_536, MOST_WAIT_SECONDS => 10 };
 use constant RELEASED => "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 my %opt = (label => '', slots => 4);
+for (qw(from app label slots token-file)) { my $said = $ENV{ 'DRAWBAR_' . uc tr/-/_/r }; $opt{$_} = $said if $said }
 GetOptions(\%opt, 'from=s', 'app=s', 'label=s', 'slots=i', 'token-file=s') && $opt{from} && defined $opt{app}
     or die "usage: perl worker.pl --from URL --app NAME [--label TEXT] [--slots N] [--token-file FILE] [app.psgi]\n";
 my $file = File::Spec->rel2abs(shift // 'app.psgi');

@@ -10,6 +10,9 @@ const BEGIN = 1, END = 3, PARAMS = 4, STDIN_ = 5, STDOUT_ = 6; // types of FastC
 
 set_error_handler(fn (int $kind, string $text) => throw new Exception($text));
 $options = getopt('', ['from:', 'app:', 'label:', 'slots:', 'token-file:', 'fastcgi:'], $rest);
+foreach (['from', 'app', 'label', 'slots', 'token-file'] as $name) {
+    $options += array_filter([$name => getenv('DRAWBAR_' . strtoupper(strtr($name, '-', '_')))]);
+}
 if (!isset($options['from'], $options['app'], $argv[$rest])) {
     exit(fwrite(STDERR, "usage: php worker.php --from URL --app NAME [--label TEXT] [--slots N] [--token-file FILE]\n"
         . "           [--fastcgi unix:///run/php/php-fpm.sock or tcp://HOST:PORT] public/index.php\n") ? 2 : 1);
@@ -37,13 +40,11 @@ isset($php) && posix_kill(-proc_get_status($php)['pid'], SIGTERM) && unlink($soc
 note($told ? 'drained' : 'drained, as a process of it died');
 exit($told ? 0 : 1);
 
-function note(string $text): void
-{
+function note(string $text): void {
     fwrite(STDERR, 'worker: ' . rtrim($text) . "\n");
 }
 
-function slot(array $options, $stop): never
-{
+function slot(array $options, $stop): never {
     $query = http_build_query(['app' => $options['app'], 'label' => $options['label'], 'wait' => WAIT_S]);
     for ($delay = 0.0; ;) {
         [$ready, $none] = [[$stop], []];
@@ -64,19 +65,20 @@ function slot(array $options, $stop): never
 }
 
 // Asks the front: the status, the head and the body of what it says.
-function call(array $options, string $path, ?string $content = null): array
-{
-    $fields = ['Accept: application/json', 'Content-Type: message/http; msgtype=response'];
-    $options['token-file'] && $fields[] = 'Authorization: Bearer ' . trim(file_get_contents($options['token-file']));
-    $method = $content === null ? 'GET' : 'POST';
-    $http = ['method' => $method, 'content' => $content, 'header' => $fields, 'ignore_errors' => true, 'timeout' => 60];
-    $stream = fopen("$options[from]/api/v2/$path", 'r', false, stream_context_create(['http' => $http]));
-    $head = implode("\n", stream_get_meta_data($stream)['wrapper_data']);
-    return [(int) substr($head, 9, 3), $head, stream_get_contents($stream)];
+function call(array $options, string $path, ?string $content = null): array {
+    $token = $options['token-file'] ? 'Authorization: Bearer ' . trim(file_get_contents($options['token-file'])) : '';
+    ['scheme' => $scheme, 'host' => $host, 'path' => $socket, 'port' => $port] = parse_url($options['from'])
+        + ['host' => 'localhost', 'path' => '', 'port' => str_starts_with($options['from'], 'https') ? 443 : 80];
+    $to = ['unix' => "unix://$socket", 'https' => "tls://$host:$port"][$scheme] ?? "tcp://$host:$port";
+    stream_set_timeout($front = stream_socket_client($to, $code, $why, 10), 60);
+    fwrite($front, ($content === null ? 'GET' : 'POST') . " /api/v2/$path HTTP/1.0\r\nHost: $host\r\n" // it hangs up
+        . "Accept: application/json\r\nContent-Type: message/http; msgtype=response\r\n" . ltrim("$token\r\n", "\r\n")
+        . 'Content-Length: ' . strlen($content ?? '') . "\r\n\r\n$content");
+    [$head, $body] = explode("\r\n\r\n", stream_get_contents($front), 2);
+    return [(int) substr($head, 9, 3), $head, $body];
 }
 
-function serve(array $options, array $request, int $lease_ms): void
-{
+function serve(array $options, array $request, int $lease_ms): void {
     $id = $request['identifier'];
     $body = base64_decode($request['body'] ?? '');
     ['REQUEST_METHOD' => $method, 'PATH_INFO' => $path] = $request['environment'];
@@ -92,8 +94,7 @@ function serve(array $options, array $request, int $lease_ms): void
     $status < 300 || note("$method $path: the front said $status $said");
 }
 
-function environment(string $script, array $env, int $length): array
-{
+function environment(string $script, array $env, int $length): array {
     foreach ($env as $name => $values) { // characters where HTTP has bytes
         $env[$name] = iconv('UTF-8', 'ISO-8859-1', implode($name === 'HTTP_COOKIE' ? '; ' : ', ', (array) $values));
     }
@@ -105,8 +106,7 @@ function environment(string $script, array $env, int $length): array
     ] + $env;
 }
 
-function records(int $type, string $data): string
-{
+function records(int $type, string $data): string {
     $parts = $data === '' ? [] : str_split($data, RECORD_BYTES);
     $parts[] = ''; // which ends a stream
     $records = array_map(fn (string $part) => pack('C2n2x2', 1, $type, 1, strlen($part)) . $part, $parts);
@@ -114,8 +114,7 @@ function records(int $type, string $data): string
 }
 
 // What the script says, as CGI has it.
-function run(string $fastcgi, array $env, string $body, float $renew_s, callable $renew): string
-{
+function run(string $fastcgi, array $env, string $body, float $renew_s, callable $renew): string {
     $length = fn (string $text) => pack('N', strlen($text) | 1 << 31);
     $pairs = array_map(fn ($name, $value) => $length($name) . $length($value) . $name . $value, array_keys($env), $env);
     $to = records(BEGIN, "\0\1\0\0\0\0\0\0") . records(PARAMS, implode('', $pairs)) . records(STDIN_, $body);
@@ -140,8 +139,7 @@ function run(string $fastcgi, array $env, string $body, float $renew_s, callable
     }
 }
 
-function response(string $method, string $output): string
-{
+function response(string $method, string $output): string {
     [$head, $body] = explode("\r\n\r\n", $output, 2);
     $status = preg_match('/^Status: *(\d+)/mi', $head, $found) ? $found[1] : '200';
     $head = preg_replace('/^(Status|Connection|Transfer-Encoding|Content-Length):.*\r?\n?/mi', '', "$head\r\n");

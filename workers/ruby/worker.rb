@@ -136,15 +136,15 @@ Slot = Struct.new(:app, :options) do
   end
 end
 
-options = { label: '', slots: 4 }
+set = %w[from app label slots token-file].to_h { |name| [name.to_sym, ENV["DRAWBAR_#{name.upcase}".tr('-', '_')].to_s] }
+options = { label: '', slots: 4 }.merge(set.reject { |_, value| value.empty? })
 OptionParser.new('Usage: ruby worker.rb --from URL --app NAME [options] [config.ru]') do |o|
   ['--from URL', '--app NAME', '--label TEXT', '--token-file FILE'].each { |option| o.on(option) }
   o.on('--slots N', Integer)
   options[:from] && options[:app] || abort(o.help) if o.parse!(into: options)
 end
-app = Rack::Builder.parse_file(ARGV.fetch(0, 'config.ru'))
-app = app.first if app.is_a?(Array) # Rack 2
+app, = Rack::Builder.parse_file(ARGV.fetch(0, 'config.ru')) # Rack 2 gives its options as well
 %w[TERM INT].each { |name| trap(name) { stopping? ? exit!(1) : STOPPER.write_nonblock('.') } }
 log("#{options[:slots]} slots for #{options[:app]} at #{options[:from]}")
-Array.new(options[:slots]) { Thread.new { Slot.new(app, options).run } }.each(&:join)
+Array.new(Integer(options[:slots])) { Thread.new { Slot.new(app, options).run } }.each(&:join)
 log('drained')

@@ -5,7 +5,7 @@ command has processes of its own; without one the application is pulled by worke
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -49,6 +49,13 @@ LAID_OVER: Final = {
     "graceful": "timeouts.graceful",
 }
 """Field of the table -> the key of the setting that it takes the place of."""
+
+WITHOUT_A_TARGET: Final[dict[str, dict[str, Any]]] = {
+    "app": {"target": None},
+    "lifecycle": {"preload": False, "refork": 0, "max_requests": 0, "max_requests_jitter": 0},
+    "timeouts": {"request": 0.0, "liveness": 0.0},
+}
+"""Sections of a command's configuration, where the general ones ask for what only a worker of ours can do."""
 
 OF_PYTHON: Final = (
     "factory",
@@ -139,7 +146,7 @@ class AppTable(Section, frozen=True, kw_only=True):
     ] = None
     slots: Annotated[
         int | None,
-        Meta(ge=0, le=MAX_SLOTS, description="As `work.slots`; `0` leaves a command to its own number."),
+        Meta(ge=0, le=MAX_SLOTS, description="As `work.slots`; of a command `0` is 4."),
     ] = None
     user: Annotated[
         Annotated[str, TEXT] | None, Meta(description="As `process.user`; each may write to the logs' files.")

@@ -11,7 +11,7 @@ import msgspec
 
 from drawbar.config.api import ApiConfig
 from drawbar.config.app import AppConfig
-from drawbar.config.app_table import LAID_OVER, AppTable
+from drawbar.config.app_table import LAID_OVER, WITHOUT_A_TARGET, AppTable
 from drawbar.config.apps import AppPlan, FrontConfig, disputed, plan_apps
 from drawbar.config.control import ControlConfig
 from drawbar.config.hooks import HooksConfig
@@ -75,7 +75,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         if table.is_scaled:
             said.setdefault("server", {})["workers"] = table.least
         if table.command is not None:
-            said.setdefault("app", {})["target"] = None
+            for section, values in WITHOUT_A_TARGET.items():
+                said.setdefault(section, {}).update(values)
         replace = msgspec.structs.replace
         own = {section: replace(getattr(self, section), **values) for section, values in said.items()}
         return replace(self, apps={name: table}, **own)

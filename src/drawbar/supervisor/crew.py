@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from drawbar.config import Config, OperatorError
 from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
+from drawbar.supervisor.command.session import kill_all, read_rss_of_all
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
 from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.front.fronts import Fronts
@@ -135,7 +136,13 @@ class Crew:
 
     def signal(self, worker: Worker, number: int) -> None:
         """A signal to a worker that is not buried yet, so that its number is still its own."""
-        os.kill(worker.pid, number)
+        if not self._trade.foreign:
+            os.kill(worker.pid, number)
+        elif number == signal.SIGKILL:
+            os.kill(worker.pid, number)
+            kill_all(worker.pid)
+        elif number == signal.SIGTERM:
+            os.kill(worker.pid, number)
 
     def signal_all(self, number: int) -> None:
         """A signal to every worker."""
@@ -257,9 +264,19 @@ class Crew:
         self.scoreboard.count_restart(Cause.REFORK.value)
         self.pool.on_promoted(worker)
 
+    def on_attached(self, worker: Worker, interface: str) -> None:
+        """The front knows it: of a program that is not ours nobody else can tell that it serves."""
+        if self._trade.foreign and worker.phase is Phase.STARTING:
+            cell = self.cell(worker)
+            if cell is not None:
+                cell.phase = "serving"
+            self._on_ready(self.pool.on_ready(worker, self._clock()), worker, interface)
+
     def on_death(self, worker: Worker, end: Exit) -> None:
         """Buries a worker."""
         self._fronts.on_died(worker.pid)
+        if self._trade.foreign:
+            kill_all(worker.pid)
         replaced = self.pool.is_obsolete(worker)
         death = self.pool.on_died(worker, self._clock())
         index = self._cells.pop(worker.pid, None)
@@ -296,7 +313,8 @@ class Crew:
 
     def _vitals(self, worker: Worker) -> Vitals:
         cell = self.cell(worker)
-        memory = read_rss(worker.pid) if self.config.lifecycle.max_memory else 0
+        read = read_rss_of_all if self._trade.foreign else read_rss
+        memory = read(worker.pid) if self.config.lifecycle.max_memory else 0
         still_s = 0.0 if cell is None else stillness(cell.leader, cell.beat_ns, time.monotonic_ns())
         return Vitals(still_s, memory or 0)
 

@@ -90,6 +90,16 @@ def die_with_parent():
         raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
 
 
+def stop_with_parent():
+    """When the thread that forked this process ends, it is asked to stop (SIGTERM): for one that becomes a program which
+    knows no other signal.
+
+    prctl(2), PR_SET_PDEATHSIG, with what end_with_parent() says of it. It outlasts execve(2).
+    """
+    if prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) != 0:
+        raise OSError(errno, "prctl(PR_SET_PDEATHSIG)")
+
+
 def adopt_grandchildren():
     """Makes this process the parent of every descendant whose own parent ends: waitpid() then tells of them, too.
 

@@ -35,6 +35,8 @@ class Trade(NamedTuple):
     announce: Callable[[Config, str, Listeners, int], str] = announce_workers
     takes_orders: bool = False
     """Its processes hear from the master what is wanted of the apps' requests."""
+    foreign: bool = False
+    """They become a program that is not ours: it says nothing of itself, and knows no signal but to stop."""
 
     def title(self, slot: int) -> str:
         """The command line of the process in that slot."""
