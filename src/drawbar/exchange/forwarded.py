@@ -121,8 +121,6 @@ def _host(text: str | None) -> str | None:
     return text if text and _HOST.match(text) else None
 
 
-
-
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
