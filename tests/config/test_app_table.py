@@ -50,6 +50,20 @@ def test_mistakes_are_told_with_their_place(directory: Path, text: str, message:
     assert message in str(raised.value)
 
 
+def test_a_process_for_each_request_reads_no_body_as_it_comes(directory: Path) -> None:
+    with pytest.raises(OperatorError, match="a request's own process starts when its body is there"):
+        written(directory, '[app]\nconcurrency = "fork"\n\n[apps.blog]\ntarget = "a"\nstream_input = true\n')
+
+
+def test_the_front_and_the_workers_of_an_application_stream_its_bodies(directory: Path) -> None:
+    config = written(
+        directory, '[apps.blog]\ntarget = "a"\nhost = ["b"]\nstream_input = true\n\n[apps.shop]\nprefix = "/s"\n'
+    )
+    assert [plan.stream_input for plan in config.app_plans()] == [True, None]
+    assert config.for_app("blog").app.stream_input
+    assert not config.for_app("shop").app.stream_input
+
+
 def test_what_is_laid_over_a_setting_takes_the_same_values() -> None:
     known = {setting.key: setting for setting in SETTINGS}
     own = {setting.field: setting for setting in settings_of_app("blog")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,27 @@ def test_x_forwarded_port_is_a_port_or_nothing(value: str, port: int | None) -> 
 
 
 @pytest.mark.parametrize(
+    ("fields", "port"),
+    [
+        ({"x_forwarded_proto": "http"}, None),
+        ({"x_forwarded_proto": "https"}, 443),
+        ({"x_forwarded_proto": "https", "x_forwarded_port": "8443"}, 8443),
+        ({"x_forwarded_proto": "https", "x_forwarded_port": "x"}, 443),
+        ({"x_forwarded_proto": "https", "x_forwarded_host": "a.example:8443"}, 8443),
+        ({"x_forwarded_proto": "https", "x_forwarded_host": "a.example:8443", "x_forwarded_port": "9443"}, 9443),
+        ({"x_forwarded_proto": "https", "x_forwarded_host": "[2001:db8::1]"}, 443),
+        ({"x_forwarded_host": "[2001:db8::1]:8080"}, 8080),
+        ({"x_forwarded_host": "a.example"}, 80),
+        ({"x_forwarded_host": "a/b"}, None),
+        ({"forwarded": "proto=https"}, 443),
+        ({"forwarded": 'host="a.example:8443";proto=https'}, 8443),
+    ],
+)
+def test_a_port_that_is_not_said_is_the_schemes(fields: dict[str, Any], port: int | None) -> None:
+    assert client(**fields).port == port
+
+
+@pytest.mark.parametrize(
     ("value", "prefix"), [("/shop", "/shop"), ("/shop/", "/shop"), ("shop", None), ("https://evil/", None)]
 )
 def test_x_forwarded_prefix_is_a_path_or_nothing(value: str, prefix: str | None) -> None:
@@ -125,15 +147,15 @@ def test_x_forwarded_prefix_is_a_path_or_nothing(value: str, prefix: str | None)
     [
         # RFC 7239 section 4, its examples.
         ('For="[2001:db8:cafe::17]:4711"', Client(("2001:db8:cafe::17", 4711), "http", None, None, None)),
-        ("for=192.0.2.60;proto=https;by=203.0.113.43", Client(("192.0.2.60", 0), "https", None, None, None)),
+        ("for=192.0.2.60;proto=https;by=203.0.113.43", Client(("192.0.2.60", 0), "https", None, 443, None)),
         ("for=192.0.2.43, for=198.51.100.17", Client(("198.51.100.17", 0), "http", None, None, None)),
         (
             "for=6.6.6.6, for=192.0.2.43, for=10.0.0.2;host=a.example",
-            Client(("192.0.2.43", 0), "http", "a.example", None, None),
+            Client(("192.0.2.43", 0), "http", "a.example", 80, None),
         ),
-        ('for=_mystery;proto="https"', Client(PROXY, "https", None, None, None)),
+        ('for=_mystery;proto="https"', Client(PROXY, "https", None, 443, None)),
         ('for="192.0.2.1, for=6.6.6.6"', Client(PROXY, "http", None, None, None)),
-        ("proto=https", Client(PROXY, "https", None, None, None)),
+        ("proto=https", Client(PROXY, "https", None, 443, None)),
         ("for=192.0.2.60;host=a/b", Client(("192.0.2.60", 0), "http", None, None, None)),
     ],
 )

@@ -11,6 +11,7 @@ import h11
 import pytest
 
 from drawbar.exchange.errors import AppError, ClientDisconnected
+from drawbar.exchange.forwarded import Proxies
 from tests.support.asgi import AsgiServer, Mail
 from tests.support.raw import Response
 
@@ -127,6 +128,21 @@ def test_what_strangers_say_of_themselves_is_left_out() -> None:
     scope = scope_of(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
     assert scope["headers"] == [(b"host", b"a")]
     assert scope["scheme"] == "http"
+
+
+@pytest.mark.parametrize(("said", "port"), [(b"", 443), (b"X-Forwarded-Port: 8443\r\n", 8443)])
+def test_the_port_of_https_is_the_proxys_or_the_default(said: bytes, port: int) -> None:
+    scopes: Mail[Message] = Mail()
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        scopes.put(scope)
+        await send(START)
+        await send(body())
+
+    trusted = Proxies(lambda address: True, ["x-forwarded-proto", "x-forwarded-port"])
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n" + said + b"\r\n"
+    ask(app, request, policy={"proxies": trusted})
+    assert scopes.get()["server"] == ("127.0.0.1", port)
 
 
 def test_state_is_a_copy_for_each_request() -> None:

@@ -88,7 +88,7 @@ def test_a_trusted_proxys_word_passes_and_ours_replaces_what_is_said_besides() -
     ("said", "port"),
     [
         (b"X-Forwarded-Port: 8443\r\nX-Forwarded-Proto: https", "8443"),
-        (b"X-Forwarded-Proto: https", None),
+        (b"X-Forwarded-Proto: https", "443"),
         (b"X-Forwarded-Port: 81", "81"),
         (b"X-Forwarded-Proto: http", "ours"),
     ],

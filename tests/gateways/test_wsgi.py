@@ -226,6 +226,13 @@ def test_what_a_trusted_proxy_forwards_is_who_the_client_is() -> None:
     assert environ["HTTP_X_FORWARDED_FOR"] == "203.0.113.7"
 
 
+@pytest.mark.parametrize(("said", "port"), [((), "443"), (("X-Forwarded-Port: 8443",), "8443")])
+def test_the_port_of_https_is_the_proxys_or_the_default(said: tuple[str, ...], port: str) -> None:
+    fields = ("x-forwarded-proto", "x-forwarded-port")
+    environ = environ_of(get("/", "X-Forwarded-Proto: https", *said), policy=proxies("127.0.0.0/8", fields=fields))
+    assert environ["SERVER_PORT"] == port
+
+
 def test_a_field_the_proxy_does_not_set_itself_is_the_clients_invention() -> None:
     environ = environ_of(get("/", *FORWARDED), policy=proxies("127.0.0.0/8", fields=("x-forwarded-for",)))
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"], environ["HTTP_HOST"]) == ("203.0.113.7", "http", "test")

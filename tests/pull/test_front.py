@@ -8,6 +8,7 @@ import pytest
 from drawbar.exchange.errors import AppError, ClientDisconnected
 from drawbar.pull.entry import Entry, Room
 from drawbar.pull.front import Delivery
+from drawbar.pull.queue import AppQueue
 from drawbar.pull.routes import Route
 from tests.support.fronts import GET, OK, FrontSite, field
 from tests.support.inprocess import Client
@@ -251,6 +252,29 @@ def test_a_streamed_body_that_was_given_away_is_not_run_again() -> None:
         assert worker.body(2) == b"ab"
         worker.close()
         assert client.response("PUT").status == 502
+
+
+def test_each_app_says_whether_its_bodies_stream() -> None:
+    with FrontSite() as site:
+        site.front.add_app("files", AppQueue("files"), [Route(None, "/files")], stream_input=True)
+        files, usual = site.worker(app="files"), site.worker()
+        streamed, buffered = site.connect(), site.connect()
+        half = b" HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nab"
+        buffered.send(b"PUT /" + half)
+        streamed.send(b"PUT /files/1" + half)
+        files.request()
+        assert files.body(2) == b"ab"
+        assert site.queue.accepted == 0
+        buffered.send(b"cd")
+        usual.request()
+        assert usual.body(4) == b"abcd"
+
+
+def test_what_is_no_apps_is_refused_before_its_body_has_come() -> None:
+    with FrontSite(routes=[Route(None, "/shop")]) as site:
+        client = site.connect()
+        client.send(b"PUT /blog HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n")
+        assert client.response("PUT").status == 404
 
 
 def test_after_its_answer_a_worker_may_die() -> None:

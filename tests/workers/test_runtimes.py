@@ -205,8 +205,6 @@ def test_waits_for_a_front_that_is_not_there(
 
 @pytest.mark.usefixtures("streaming")
 def test_says_that_nothing_was_begun_when_it_leaves(runtime: Runtime, worker: Workers, tmp_path: Path) -> None:
-    if runtime.name == "go":
-        pytest.skip("net/http closes idle connections itself")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         site = worker(runtime.command(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}", "--slots", "1"))
         attached, _ = listener.accept()

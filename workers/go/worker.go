@@ -11,23 +11,26 @@ import (
 	"math/rand"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 const leastWait, mostWait = 100 * time.Millisecond, 10 * time.Second // for a front that cannot be reached
+const idle, busy, left = 0, 1, 2                                     // states of a slot
 var (
 	from      = flag.String("from", os.Getenv("DRAWBAR_FROM"), "`URL` of the front: http:, https: or unix:")
 	app       = flag.String("app", os.Getenv("DRAWBAR_APP"), "`NAME` of the application")
 	label     = flag.String("label", os.Getenv("DRAWBAR_LABEL"), "`TEXT` that tells versions apart")
 	tokenFile = flag.String("token-file", os.Getenv("DRAWBAR_TOKEN_FILE"), "`FILE` with the token of the front's API")
 	slots     = flag.Int("slots", 4, "how many requests at once")
+	attached  = make(chan net.Conn)
+	leave     context.Context                                                      // done by a signal
+	inUse     sync.RWMutex                                                         // read-locked by slots with a connection
 	dialer    = net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second} // or one that vanished is waited for
 )
 
@@ -37,36 +40,36 @@ func Serve(handler http.Handler) error {
 	if flag.Parse(); *from == "" || *app == "" {
 		log.Fatal("worker: it needs --from and --app; --help says more")
 	}
-	leave, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	leave, _ = signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	log.Printf("worker: %d slots for %s at %s", *slots, *app, *from)
-	attached := make(listener)
 	for i := 0; i < *slots; i++ {
-		go attached.keep(leave)
+		go keep()
 	}
-	server := http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer answerPanic(w, r)
+	go (&http.Server{ConnState: become, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer answerPanic(w)
 		handler.ServeHTTP(w, r)
-	}), ConnState: func(conn net.Conn, state http.ConnState) {
-		conn.(*slot).useful.Store(state != http.StateNew)
-		if state == http.StateHijacked {
-			conn.(*slot).free()
-		}
-	}}
-	go server.Serve(attached)
+	})}).Serve(listener{})
 	<-leave.Done()
-	cancel() // a second signal ends the program
-	defer log.Print("worker: drained")
-	return server.Shutdown(context.Background())
+	signal.Reset() // a second signal ends the program
+	inUse.Lock()
+	log.Print("worker: drained")
+	return nil
 }
 
 // answerPanic answers 500, where net/http only hangs up. A response that had begun is cut off.
-func answerPanic(w http.ResponseWriter, r *http.Request) {
+func answerPanic(w http.ResponseWriter) {
 	if reason := recover(); reason != nil {
-		log.Printf("worker: %s %s failed: %v\n%s", r.Method, r.URL, reason, debug.Stack())
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusInternalServerError)
 		w.(http.Flusher).Flush()
-		panic(http.ErrAbortHandler)
+		panic(reason) // for the log
+	}
+}
+func become(conn net.Conn, state http.ConnState) {
+	if state == http.StateIdle {
+		conn.(*slot).state.Store(idle)
+	} else if state == http.StateHijacked {
+		conn.(*slot).free()
 	}
 }
 
@@ -74,76 +77,82 @@ func answerPanic(w http.ResponseWriter, r *http.Request) {
 type slot struct {
 	net.Conn
 	stream io.ReadWriteCloser // what net/http's client made of Conn: with TLS, perhaps
-	useful atomic.Bool
+	state  atomic.Int32
+	wait   *time.Duration // before its slot dials again
 	freed  context.Context
 	free   context.CancelFunc
 }
 
-func (s *slot) Read(into []byte) (int, error)  { return s.stream.Read(into) }
 func (s *slot) Write(data []byte) (int, error) { return s.stream.Write(data) }
 func (s *slot) Close() error                   { s.free(); return s.stream.Close() }
+func (s *slot) Read(into []byte) (n int, err error) {
+	s.leave()
+	for n, err = s.stream.Read(into); s.state.Load() == left && err == nil; n, err = s.stream.Read(into) {
+	} // Past the last words comes what met them on its way: nothing is begun with it.
+	if n > 0 && s.state.CompareAndSwap(idle, busy) {
+		*s.wait = 0
+	}
+	return n, err
+}
 
-type listener chan func() (net.Conn, error)  // what the next Accept returns
-func ended() (net.Conn, error)               { return nil, net.ErrClosed }
-func (l listener) Accept() (net.Conn, error) { return (<-l)() }
-func (l listener) Close() error              { go func() { l <- ended }(); return nil }
-func (l listener) Addr() net.Addr            { return &net.UnixAddr{Name: *from, Net: "unix"} }
-
-// keep is one slot: it dials again at once when a connection was of use, else with decorrelated jitter.
-func (l listener) keep(leave context.Context) {
-	for wait := time.Duration(0); ; time.Sleep(wait) {
-		wait = leastWait + time.Duration(rand.Int63n(int64(3*(wait+leastWait))))%mostWait
-		conn, err := dial()
-		if err != nil {
-			log.Printf("worker: no connection to %s: %v", *from, err)
-			continue
-		}
-		l <- func() (net.Conn, error) { return conn, nil }
-		select {
-		case <-conn.freed.Done():
-			if conn.useful.Load() {
-				wait = 0
-			}
-		case <-leave.Done():
-			if !conn.useful.Load() {
-				conn.Close() // Shutdown would wait for its first request
-			}
-			return
-		}
+// leave says, when the worker leaves, that no request was begun, if none was. The front closes then.
+func (s *slot) leave() {
+	if leave.Err() != nil && s.state.CompareAndSwap(idle, left) {
+		s.SetDeadline(time.Now().Add(time.Second))
+		io.WriteString(s.stream, "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	}
 }
 
-func dial() (*slot, error) {
-	site, socket, unix := strings.Cut(*from, "unix:")
-	if unix {
-		site = "http://localhost"
-	}
-	var conn net.Conn
-	connect := func(ctx context.Context, network, address string) (_ net.Conn, err error) {
-		if unix {
-			network, address = "unix", socket
+type listener struct{ net.Listener }       // of which net/http only asks for connections
+func (listener) Accept() (net.Conn, error) { return <-attached, nil }
+
+// keep is one slot: it dials again at once when a connection was of use, else with decorrelated jitter.
+func keep() {
+	for wait := time.Duration(0); ; time.Sleep(wait) {
+		wait = leastWait + time.Duration(rand.Int63n(int64(3*(wait+leastWait))))%mostWait
+		inUse.RLock()
+		if conn, err := dial(&wait); err != nil {
+			log.Printf("worker: no connection to %s: %v", *from, err)
+		} else {
+			attached <- conn
+			select {
+			case <-leave.Done():
+				conn.leave()
+			case <-conn.freed.Done():
+			}
+			<-conn.freed.Done()
 		}
-		conn, err = dialer.DialContext(ctx, network, address)
-		return conn, err
+		inUse.RUnlock()
 	}
-	as := url.Values{"app": {*app}, "label": {*label}}
-	request, err := http.NewRequest(http.MethodGet, site+"/api/v2/attach?"+as.Encode(), nil)
+}
+
+func dial(wait *time.Duration) (*slot, error) {
+	made := &slot{wait: wait}
+	made.freed, made.free = context.WithCancel(context.Background())
+	site, socket, unix := strings.Cut(strings.Replace(*from, "unix:", "http://localhost#", 1), "#")
+	request, err := http.NewRequest("GET", site+"/api/v2/attach?app="+*app+"&label="+*label, nil)
 	if err != nil {
 		return nil, err
 	}
-	request.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"PTTH/1.0"}}
-	if token, err := os.ReadFile(*tokenFile); err == nil {
-		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	} else if *tokenFile != "" {
+	token, err := os.ReadFile(*tokenFile)
+	if err != nil && *tokenFile != "" {
 		return nil, err
 	}
-	response, err := (&http.Transport{DisableKeepAlives: true, DialContext: connect}).RoundTrip(request)
+	bearer := []string{"Bearer " + strings.TrimSpace(string(token))}
+	request.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"PTTH/1.0"}, "Authorization": bearer}
+	response, err := (&http.Transport{DialContext: func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+		if unix {
+			network, address = "unix", socket
+		}
+		made.Conn, err = dialer.DialContext(ctx, network, address)
+		return made.Conn, err
+	}, DisableKeepAlives: true, ResponseHeaderTimeout: dialer.Timeout}).RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	if stream, is := response.Body.(io.ReadWriteCloser); is {
-		freed, free := context.WithCancel(context.Background())
-		return &slot{Conn: conn, stream: stream, freed: freed, free: free}, nil
+		made.stream = stream
+		return made, nil
 	}
 	said, _ := io.ReadAll(response.Body)
 	return nil, fmt.Errorf("it said %s %s", response.Status, said)

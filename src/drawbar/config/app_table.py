@@ -31,6 +31,7 @@ LAID_OVER: Final = {
     "chdir": "app.chdir",
     "threads": "app.threads",
     "max_concurrency": "app.max_concurrency",
+    "stream_input": "app.stream_input",
     "workers": "server.workers",
     "label": "work.label",
     "slots": "work.slots",
@@ -101,6 +102,10 @@ class AppTable(Section, frozen=True, kw_only=True):
             "DRAWBAR_FROM, DRAWBAR_APP, DRAWBAR_LABEL and DRAWBAR_SLOTS in its environment, and `{from}`, `{app}`, "
             "`{label}` and `{slots}` in its arguments stand for the same."
         ),
+    ] = None
+    stream_input: Annotated[
+        bool | None,
+        Meta(description="As `front.stream_input`; a target's own processes have it as `app.stream_input` too."),
     ] = None
     env: Annotated[Variables, Meta(description="As `app.env`, whose variables it has as well.")] = ()
     factory: Annotated[bool | None, Meta(description="As `app.factory`.")] = None

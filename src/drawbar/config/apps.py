@@ -46,6 +46,7 @@ class AppPlan(msgspec.Struct, frozen=True, kw_only=True):
     deadline: float
     lease: float
     attempts: int
+    stream_input: bool | None
 
 
 ONLY_APP = Mount("app", "", "")
@@ -76,6 +77,7 @@ def _plan(name: str, mounts: Sequence[Mount], table: AppTable, queue: QueueConfi
         deadline=queue.deadline if table.deadline is None else table.deadline,
         lease=queue.lease if table.lease is None else table.lease,
         attempts=queue.attempts if table.attempts is None else table.attempts,
+        stream_input=table.stream_input,
     )
 
 

@@ -95,6 +95,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if table.has_workers and self.process.chroot is not None:
                 why = f"the processes of {name} would not find the front from there; chroot is for one application"
                 yield Conflict(("process.chroot", f"apps.{name}"), why)
+            if table.stream_input and table.target is not None and self.app.concurrency == "fork":
+                why = "a request's own process starts when its body is there"
+                yield Conflict(("app.concurrency", f"apps.{name}"), why)
         if self.process.inetd:
             yield from self._conflicts_of_inetd()
         if self.process.daemonize:

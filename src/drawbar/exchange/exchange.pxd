@@ -59,6 +59,7 @@ cdef class Handler:
     """Whoever takes an exchange next: an edge handler or an executor with its gateway."""
     cdef bint streams           # gets exchanges when their head is in; otherwise when their body is
     cdef bint buffers           # gets none before its body is in, also when the client waits for 100 Continue
+    cdef bint streams_body(self, Exchange exchange) except *    # of a request with a body: whether `streams` holds
     cdef Turn handle(self, Exchange exchange) except *
 
 cdef class Exchange:

@@ -94,6 +94,9 @@ cdef class Executor:
 cdef class Handler:
     """Whoever takes an exchange next: an edge handler or an executor with its gateway."""
 
+    cdef bint streams_body(self, Exchange exchange) except *:
+        return self.streams
+
     cdef Turn handle(self, Exchange exchange) except *:
         raise NotImplementedError("a handler takes exchanges")
 

@@ -15,7 +15,7 @@ Address = tuple[str, int]
 
 
 class Client(NamedTuple):
-    """What an app is told about the client. `None` for host, port and prefix: as the request itself says."""
+    """What an app is told about the client. `None` for host, port and prefix: as the request and its connection say."""
 
     address: Address | None
     scheme: str
@@ -117,6 +117,23 @@ def _last(values: Sequence[str]) -> str | None:
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?\Z")
 
 
+def _host(text: str | None) -> str | None:
+    return text if text and _HOST.match(text) else None
+
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+# RFC 9110 section 4.2.1: "If the port subcomponent is empty or not given, TCP port 80 (the reserved port for WWW
+# services) is the default", and 443 in section 4.2.2.
+def _port(said: str | None, host: str | None, scheme: str, ours: str) -> int | None:
+    """The port that the client asked for; None: that of the connection, as nothing was said that contradicts it."""
+    for text in (said or "", re.sub(r".*\]|[^:]*", "", host or "", count=1)[1:]):
+        if _is_decimal(text) and 0 < int(text) < 65_536:
+            return int(text)
+    return DEFAULT_PORTS[scheme] if host is not None or scheme != ours else None
+
+
 def client_of(peer: Address | None, scheme: str, proxies: Proxies, fields: dict[str, list[str]]) -> Client:
     """The client a trusted `peer` speaks for.
 
@@ -128,23 +145,19 @@ def client_of(peer: Address | None, scheme: str, proxies: Proxies, fields: dict[
     if forwarded:
         address = _rightmost_untrusted([element.get("for", "unknown") for element in forwarded], peer, proxies)
         nearest = forwarded[-1]
-        host = nearest.get("host")
-        return Client(
-            address,
-            _scheme(nearest.get("proto"), scheme),
-            host if host and _HOST.match(host) else None,
-            None,
-            None,
-        )
+        host = _host(nearest.get("host"))
+        used = _scheme(nearest.get("proto"), scheme)
+        return Client(address, used, host, _port(None, host, used, scheme), None)
     address = _rightmost_untrusted(_nodes(fields.get("x-forwarded-for", ())), peer, proxies)
-    host = _last(fields.get("x-forwarded-host", ()))
+    host = _host(_last(fields.get("x-forwarded-host", ())))
+    used = _scheme(_last(fields.get("x-forwarded-proto", ())), scheme)
     port = _last(fields.get("x-forwarded-port", ()))
     prefix = _last(fields.get("x-forwarded-prefix", ()))
     return Client(
         address,
-        _scheme(_last(fields.get("x-forwarded-proto", ())), scheme),
-        host if host and _HOST.match(host) else None,
-        int(port) if port and _is_decimal(port) and 0 < int(port) < 65_536 else None,
+        used,
+        host,
+        _port(port, host, used, scheme),
         prefix.rstrip("/") if prefix and prefix.startswith("/") else None,
     )
 

@@ -280,8 +280,9 @@ cdef class Http1Connection(Http1Ending):
             # Reading the body writes where the head lies.
             exchange.own_head()
             exchange.expects = exchange.flags & FLAG_EXPECT_CONTINUE
-            if self.site.handler.streams or exchange.expects and not self.site.handler.buffers:
-                exchange.body = BodyStore(<size_t>-1 if self.site.handler.streams else policy.body_memory_bytes,
+            exchange.streams = self.site.handler.streams_body(exchange)
+            if exchange.streams or exchange.expects and not self.site.handler.buffers:
+                exchange.body = BodyStore(<size_t>-1 if exchange.streams else policy.body_memory_bytes,
                                           policy.temp_dir)
                 self.timer.deadline = 0xffffffff
                 self.state = H1_RUN
@@ -367,7 +368,7 @@ cdef class Http1Connection(Http1Ending):
         if self.input.size - self.input_start >= READ_AHEAD_BYTES or (
                 body is not None and body.pending() >= BODY_AHEAD_BYTES) or (
                 # Without streaming the body is the app thread's to read; 100 Continue may not even be sent.
-                body is not None and not body.complete and not self.site.handler.streams):
+                body is not None and not body.complete and not exchange.streams):
             self.want(False)
             return TURN_KEPT
         n = self.receive(self.reactor.scratch, SCRATCH_BYTES)

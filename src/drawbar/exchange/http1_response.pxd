@@ -33,6 +33,7 @@ cdef class Http1Exchange(Exchange):
     cdef bint says_close        # the app sent Connection: close
     cdef bint upgrade_allowed   # 101 and 426 name a protocol in Upgrade
     cdef bint raw
+    cdef bint streams           # its body comes while it is served
     cdef bytes trailers
     cdef int _check_open(self) except -1
     cdef int _commit(self, int64_t size, bint last) except -1

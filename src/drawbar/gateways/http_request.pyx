@@ -202,8 +202,7 @@ cdef int _put_origin(Buffer* into, Exchange exchange, bytes prefix, bint forward
     elif head.host >= 0:
         put_field(into, b"X-Forwarded-Host", 16, exchange.base + head.fields[head.host].value,
                   head.fields[head.host].value_size)
-    # Of a client that a proxy had by https it is the proxy's port that was asked for, and not ours.
-    if port is None and scheme == exchange.scheme():
+    if port is None:
         port = exchange.server()[1]
     if port is not None:
         put_literal(into, b"X-Forwarded-Port: ", 18)

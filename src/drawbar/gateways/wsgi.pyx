@@ -292,8 +292,6 @@ cdef class WsgiHandler(Handler):
             environ["HTTP_HOST"] = client.host
         if client.port is not None:
             environ["SERVER_PORT"] = str(client.port)
-        elif client.scheme == "https":
-            environ["SERVER_PORT"] = "443"
         if client.prefix is not None:
             environ[SCRIPT_NAME] = client.prefix
             path = environ[PATH_INFO]

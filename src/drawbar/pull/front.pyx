@@ -57,17 +57,18 @@ cdef class Clock(Source):
 cdef class Front(Handler):
     """Takes what the connections of public sites bring.
 
-    stream_input: requests go to their app when their head is here, and their body follows as it comes; without it, when
-    all is here, and a slow client holds no worker. answer_half_closed: a client that has closed its side may still
-    read. retry_after: seconds, said with 503. rules: what workers may answer, and how slowly. on_lost: told, as
-    on_lost(delivery, worker, label, why, again), that a worker lost a request, and whether that runs again.
+    stream_input: requests of apps that do not say otherwise go to their app when their head is here, and their body
+    follows as it comes; without it, when all is here, and a slow client holds no worker. answer_half_closed: a client
+    that has closed its side may still read. retry_after: seconds, said with 503. rules: what workers may answer, and
+    how slowly. on_lost: told, as on_lost(delivery, worker, label, why, again), that a worker lost a request, and
+    whether that runs again.
     """
 
     def __init__(self, Reactor reactor, *, bint stream_input=False, bint answer_half_closed=False,
                  uint32_t retry_after=1, ServerRules rules=None, object on_lost=None):
         self.reactor = reactor
         self.streams = stream_input
-        self.buffers = not stream_input
+        self.buffers = True
         self.answer_half_closed = answer_half_closed
         self.retry_after_s = retry_after
         self.rules = rules if rules is not None else ServerRules()
@@ -84,14 +85,23 @@ cdef class Front(Handler):
         """The time queues are told."""
         return self.reactor.now_ms
 
-    def add_app(self, str name, AppQueue queue, routes=None):
-        """Leads `routes` to a queue; None: all requests. ValueError when one of them leads to another app."""
+    def add_app(self, str name, AppQueue queue, routes=None, stream_input=None):
+        """Leads `routes` to a queue; None: all requests. ValueError when one of them leads to another app.
+
+        stream_input: None: as the front's.
+        """
         cdef Route route
         for route in routes if routes is not None else (Route(),):
             self.routes.add(route, queue)
+            route.streams = self.streams if stream_input is None else stream_input
         self.queues[name] = queue
 
     # -- requests
+
+    cdef bint streams_body(self, Exchange exchange) except *:
+        cdef Route route = self.routes.find(exchange)
+        # What is no app's is refused at once.
+        return route is None or route.streams
 
     cdef Turn handle(self, Exchange exchange) except *:
         cdef Route route = self.routes.find(exchange)

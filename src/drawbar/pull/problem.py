@@ -1,4 +1,4 @@
-"""What goes wrong with a worker's request to the API, as RFC 9457 has it told: application/problem+json.
+"""What goes wrong with a worker's request to the API, and how it is told.
 
 Law: a problem names the mistake and says what would be right, in two members: `detail` and `expected`. `code` is for
 programs, and stays when a wording changes. Nothing of another app, another worker or this server's inside is told.
@@ -7,11 +7,8 @@ programs, and stays when a wording changes. Nothing of another app, another work
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec.json import encode
+from drawbar.exchange.problem import CONTENT_TYPE, problem_json
 
-from drawbar.wire.h1 import reason_phrase
-
-CONTENT_TYPE: Final = (b"Content-Type", b"application/problem+json")
 CODES: Final = {
     "bad-request": 400,
     "no-token": 401,
@@ -62,21 +59,12 @@ class Problem(Exception):
 
     def body(self) -> bytes:
         """The object that tells it."""
-        members: dict[str, Any] = {
-            "type": "about:blank",
-            # As the status line says it: Python's names are those of its year.
-            "title": reason_phrase(self.status),
-            "status": self.status,
-            "code": self.code,
-            "detail": self.detail,
-        }
-        if self.expected:
-            members["expected"] = self.expected
-        return encode({**members, **self.more}) + b"\n"
+        expected = {"expected": self.expected} if self.expected else {}
+        return problem_json(self.status, self.detail, {"code": self.code, **expected, **self.more})
 
     def head(self) -> list[tuple[bytes, bytes]]:
         """The fields it goes with."""
-        return [CONTENT_TYPE, (b"Cache-Control", b"no-store"), *self.fields]
+        return [(b"Content-Type", CONTENT_TYPE.encode()), (b"Cache-Control", b"no-store"), *self.fields]
 
 
 def shortened(text: str, most: int = 80) -> str:

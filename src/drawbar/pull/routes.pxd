@@ -8,6 +8,7 @@ cdef class Route:
     cdef readonly uint8_t priority
     cdef readonly bint repeatable
     cdef readonly object app
+    cdef bint streams           # bodies of its requests follow their heads; its front's to say
     cdef bytes start            # of paths, without the slash at its end
     cdef bytes shown            # the same for X-Forwarded-Prefix; None: there is nothing to say
     cdef bint covers(self, const char* path, size_t size) noexcept

@@ -91,8 +91,8 @@ def die_with_parent():
 
 
 def stop_with_parent():
-    """When the thread that forked this process ends, it is asked to stop (SIGTERM): for one that becomes a program which
-    knows no other signal.
+    """When the thread that forked this process ends, it is asked to stop (SIGTERM): for one that becomes a program
+    which knows no other signal.
 
     prctl(2), PR_SET_PDEATHSIG, with what end_with_parent() says of it. It outlasts execve(2).
     """

@@ -1,18 +1,10 @@
-"""What goes wrong with a request of the control API, as RFC 9457 has it told: application/problem+json."""
+"""What goes wrong with a request of the control API, and how it is told."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from msgspec.json import encode
+from drawbar.exchange.problem import CONTENT_TYPE, problem_json
 
-TITLES = {
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 KINDS = {"unknown": 404, "conflict": 409, "invalid": 400, "failed": 500}
 """Status for the kinds of the master's refusals."""
 
@@ -45,5 +37,4 @@ class Problem(Exception):
 
     def reply(self) -> Reply:
         """The answer that tells it."""
-        members = {"type": "about:blank", "title": TITLES[self.status], "status": self.status, "detail": self.detail}
-        return Reply(self.status, encode({**members, **self.more}) + b"\n", "application/problem+json", self.headers)
+        return Reply(self.status, problem_json(self.status, self.detail, self.more), CONTENT_TYPE, self.headers)

@@ -149,7 +149,7 @@ def make_front(config: Config, reactor: Reactor) -> Front:
     )
     front = Front(reactor, stream_input=config.front.stream_input, rules=rules)
     for plan in config.app_plans():
-        front.add_app(plan.name, make_queue(plan, config.queue), routes_of(plan))
+        front.add_app(plan.name, make_queue(plan, config.queue), routes_of(plan), plan.stream_input)
     return front
 
 
