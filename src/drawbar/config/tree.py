@@ -95,6 +95,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if table.has_workers and self.process.chroot is not None:
                 why = f"the processes of {name} would not find the front from there; chroot is for one application"
                 yield Conflict(("process.chroot", f"apps.{name}"), why)
+        if self.server.split and self.process.chroot is not None:
+            why = "the workers would not find the front from there"
+            yield Conflict(("server.split", "process.chroot"), why)
         if self.process.inetd:
             yield from self._conflicts_of_inetd()
         if self.process.daemonize:
@@ -107,6 +110,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.server.reload:
             yield Conflict(("process.inetd", "server.reload"), "a process for one connection has nothing to restart")
+        if self.server.split:
+            yield Conflict(("process.inetd", "server.split"), "a process for one connection is all there is")
 
     def _conflicts_of_a_daemon(self) -> Iterator[Conflict]:
         for field, option in (("error", "--error-log"), ("access", "--access-log")):
