@@ -331,6 +331,7 @@ def test_a_reload_under_load_loses_nothing(split: Split, tmp_path: Path) -> None
 
 def test_workers_that_are_killed_cost_no_get_under_load(split: Split) -> None:
     site = split("plain:app", "--workers", "2")
+    site.log.wait_for_many("attached to", 2)
     with clients(site):
         for count in range(1, 4):
             worker = next(pid for pid, title in children(site.process.pid).items() if "app worker" in title)
