@@ -108,7 +108,7 @@ def test_a_reload_of_the_front_loses_nothing(front: Start, worker: Start, connec
     assert kept.request(GET).body == b"ok"
     site.process.send_signal(signal.SIGHUP)
     site.log.wait_for("reloaded")
-    site.log.wait_for("front 1 is ready")
+    site.log.wait_for("front is ready")
     assert connect(site).request(GET).body == b"ok"
 
 

@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60.0
 
 STARTED = re.compile(r"serving (?P<name>\S+)(?: \((?P<interface>\w+)\))? (?:on|for) (?P<listeners>.+)")
-FRONT = re.compile(r"front on (?P<listeners>.+) for (?P<apps>.+); workers pull from (?P<api>.+) \(pid")
+FRONT = re.compile(
+    r"\d front on (?P<listeners>.+) for (?P<apps>.+?)(?:; workers (?:elsewhere )?pull from (?P<api>.+))? \(pid"
+)
 TCP = re.compile(r"(?P<scheme>https?)://(?P<host>\[[^\]]+\]|[^:/\s,]+):(?P<port>\d+)")
 
 
@@ -117,11 +119,11 @@ class Server:
 
     def wait_until_ready(self) -> None:
         """Returns once the start-up line is there; what it says is then known."""
-        started = self.log.wait_for(f"{STARTED.pattern}|front on .+; workers pull from ")
+        started = self.log.wait_for(f"{STARTED.pattern}|{FRONT.pattern.replace('listeners', 'site')}")
         front = FRONT.search(started.string)
         if front is not None:
             self._listens_on(front["listeners"])
-            self.api = front["api"].split(", ")[0]
+            self.api = (front["api"] or "").split(", ")[0]
             return
         self.interface = started["interface"] or ""
         if " for " in started[0]:

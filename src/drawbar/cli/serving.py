@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from drawbar.cli.mistakes import Debug, complain, exit_code
-from drawbar.config import OperatorError, WorkConfig
+from drawbar.config import Config, OperatorError, WorkConfig
 from drawbar.config.api import ApiConfig
 from drawbar.config.binds import is_loopback
 from drawbar.config.sources import Loaded, Origin, load
@@ -30,6 +30,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 """What a command sets, weaker than options and stronger than environment and file."""
 
 FRONT: Final = "drawbar serve"
+SPLITS: Final = ("drawbar run", "drawbar dev")
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080", "api.bind": "127.0.0.1:4242"}}
 """What a command is when nobody says otherwise, where that is not what other commands are."""
 
@@ -56,24 +57,28 @@ def load_settings(said: Serving, debug: Debug) -> Loaded:
     debug.is_on = debug.is_on or loaded.config.log.level == "debug"
     for note in loaded.notes:
         complain(note, "warning")
-    if not loaded.config.app.target and said.command != FRONT:
+    if not loaded.config.app.target and not is_front(said.command, loaded.config):
         right = f"write {said.command} module:app, or set app.target in drawbar.toml"
         raise OperatorError("no application to serve", right=right)
     return for_command(said.command, loaded)
 
 
 def for_command(command: str, loaded: Loaded) -> Loaded:
-    """The configuration as this command takes it: only `serve` has an API, only `work`
-    dials fronts, and it listens nowhere.
+    """The configuration as this command takes it: only `work` dials fronts, and it listens nowhere; only a front has an
+    API. `server.split` says whether there is one.
 
     Raises OperatorError when there is no front to work for.
     """
-    config = loaded.config
-    if command != FRONT:
-        config = msgspec.structs.replace(config, api=ApiConfig())
+    replace, config = msgspec.structs.replace, loaded.config
+    split = is_front(command, config)
+    config = replace(config, server=replace(config.server, split=split))
+    if command == FRONT:
+        config = replace(config, app=replace(config.app, target=None))
+    elif not split:
+        config = replace(config, api=ApiConfig())
     if command != WORK:
-        config = msgspec.structs.replace(config, work=WorkConfig())
-    loaded = msgspec.structs.replace(loaded, config=config)
+        config = replace(config, work=WorkConfig())
+    loaded = replace(loaded, config=config)
     if command != WORK:
         return loaded
     if not config.work.front:
@@ -90,10 +95,20 @@ def for_command(command: str, loaded: Loaded) -> Loaded:
     return loaded
 
 
+def is_front(command: str, config: Config) -> bool:
+    """Whether there is a front: of `run` by wish, or as it has several applications and no TARGET."""
+    if command == FRONT:
+        return True
+    if command not in SPLITS:
+        return False
+    if config.app.target is not None:
+        return config.server.split
+    return any(table.has_workers for table in config.apps.values())
+
+
 def serve(said: Serving) -> int:
     """Runs the server to its end, and returns the exit code. On SIGHUP it reads its settings again."""
     from drawbar import supervisor  # `drawbar ctl` and help need none
 
     debug = Debug()
-    run = supervisor.run_front if said.command == FRONT else supervisor.run
-    return exit_code(lambda: run(lambda: load_settings(said, debug)), debug)
+    return exit_code(lambda: supervisor.run(lambda: load_settings(said, debug)), debug)

@@ -11,8 +11,8 @@ import msgspec
 OF_WORKERS = ("run", "dev", "check", "work")
 """The commands whose processes call an application."""
 
-OF_FRONTS = ("serve",)
-"""The commands whose processes have none, and queues instead."""
+OF_FRONTS = ("serve", "run")
+"""The commands that have queues, the latter with several applications or --split."""
 
 
 class Conflict(msgspec.Struct, frozen=True):

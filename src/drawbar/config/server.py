@@ -79,6 +79,13 @@ class ServerConfig(Section, frozen=True, kw_only=True):
         Meta(description="Worker processes; `auto` is one for each core the server may run on."),
         Hint(fallback="WEB_CONCURRENCY"),
     ] = 1
+    split: Annotated[
+        bool,
+        Meta(
+            description="Serves clients from a process of its own, the front, and the application from workers behind "
+            "it: a worker that dies costs no request that can be run again, and nobody waits while a worker has room."
+        ),
+    ] = False
     reload: Annotated[bool, Meta(description="Restart the workers when a source file changes.")] = False
     reload_dirs: Annotated[
         tuple[Path, ...],

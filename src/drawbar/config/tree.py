@@ -98,6 +98,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             if table.stream_input and table.target is not None and self.app.concurrency == "fork":
                 why = "a request's own process starts when its body is there"
                 yield Conflict(("app.concurrency", f"apps.{name}"), why)
+        if self.server.split and self.process.chroot is not None:
+            why = "the workers would not find the front from there"
+            yield Conflict(("server.split", "process.chroot"), why)
         if self.process.inetd:
             yield from self._conflicts_of_inetd()
         if self.process.daemonize:
@@ -110,6 +113,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.server.reload:
             yield Conflict(("process.inetd", "server.reload"), "a process for one connection has nothing to restart")
+        if self.server.split:
+            yield Conflict(("process.inetd", "server.split"), "a process for one connection is all there is")
 
     def _conflicts_of_a_daemon(self) -> Iterator[Conflict]:
         for field, option in (("error", "--error-log"), ("access", "--access-log")):

@@ -69,11 +69,12 @@ cdef extern from "<pthread.h>" nogil:
     int pthread_mutex_unlock(pthread_mutex_t* mutex)
 
 cdef enum:
-    VERSION = 1                 # of the layout below and in the .pxd: one more with every change to either
+    VERSION = 2                 # of the layout below and in the .pxd: one more with every change to either
     PAGE_BYTES = 4096           # cells begin on a page of memory, so that unused ones cost none
     CAUSES = 32                 # kinds of restarts that are told apart; the last takes all further ones
     CAUSE_BYTES = 32            # of a cause's name, with the NUL
 
+cdef uint64_t APART = <uint64_t>1 << 63     # in a claim: what is counted there stays out of the sums
 cdef uint64_t MAGIC = 0x7261626b63617264    # "drackbar"
 
 cdef struct Cause:
@@ -432,8 +433,11 @@ cdef class Scoreboard:
 
     # -- by masters
 
-    def claim(self, int64_t slot, int64_t generation):
-        """Index of a cell for a worker to come, with nothing counted yet. OSError when all are taken."""
+    def claim(self, int64_t slot, int64_t generation, bint is_apart=False):
+        """Index of a cell for a worker to come, with nothing counted yet. OSError when all are taken.
+
+        is_apart: what is counted there never becomes part of the totals.
+        """
         cdef CellPage* page
         cdef uint32_t i
         self._lock()
@@ -445,7 +449,7 @@ cdef class Scoreboard:
                     page.slot = slot
                     page.generation = generation
                     self.header.serials += 1
-                    atomic_store(&self.claims[i], self.header.serials)
+                    atomic_store(&self.claims[i], self.header.serials | (APART if is_apart else 0))
                     return i
         finally:
             self._unlock()
@@ -467,7 +471,8 @@ cdef class Scoreboard:
         if self.claims[index] == 0:
             return
         after[0] = self._retired(header.retirements)[0]
-        _add(&after.tally, &self._page(index).tally)
+        if not self.claims[index] & APART:
+            _add(&after.tally, &self._page(index).tally)
         after.serial = self.claims[index]
         atomic_store(&header.retirements, header.retirements + 1)
         self._clear_retired()
@@ -560,7 +565,7 @@ cdef class Scoreboard:
             retirements = atomic_load(&self.header.retirements)
             tally = self._retired(retirements).tally
             for i in range(self.header.cells):
-                if self._is_live(i, retirements):
+                if self._is_live(i, retirements) and not self.claims[i] & APART:
                     _add(&tally, &self._page(i).tally)
             if atomic_load(&self.header.retirements) == retirements:
                 return _counters(&tally)

@@ -95,6 +95,11 @@ class Api:
             "/api/v2/openapi.json": _reading(self._tell_document),
         }
         self.handler: Handler = CallHandler(self._serve, self._fail)
+        """Of listeners that tokens are for."""
+
+    def handler_for(self, grant: Grant) -> Handler:
+        """Of a listener that only those can reach who have that grant: nothing else is asked of them."""
+        return CallHandler(partial(self._serve, grant=grant), self._fail)
 
     def drain(self) -> None:
         """Sends away everybody who waits for a request."""
@@ -102,16 +107,17 @@ class Api:
 
     # -- every request
 
-    def _serve(self, call: Call) -> None:
+    def _serve(self, call: Call, grant: Grant | None = None) -> None:
         try:
-            route, grant = self._routed(call)
+            route, grant = self._routed(call, grant)
             guarded(call, route)(call, grant)
         except Problem as problem:
             tell(call, problem)
 
-    def _routed(self, call: Call) -> tuple[Route, Grant]:
+    def _routed(self, call: Call, grant: Grant | None) -> tuple[Route, Grant]:
         probe = self._probes.get(call.path)
-        grant = self._granted(call) if probe is None else self._shown(call)
+        if grant is None:
+            grant = self._granted(call) if probe is None else self._shown(call)
         routes = probe or self._routes.get(call.path) or self._request_routes(call.path)
         route = routes.get(call.method)
         if route is None:

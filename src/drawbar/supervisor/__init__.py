@@ -13,7 +13,7 @@ from collections.abc import Callable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drawbar.config.sources import Loaded
-    from drawbar.supervisor.trade import Trade
+    from drawbar.supervisor.trade import RunWorker, Trade
     from drawbar.supervisor.upgrade import Inheritance
 
 
@@ -23,35 +23,41 @@ def run(read: "Callable[[], Loaded]") -> int:
     Raises OperatorError when the configuration is wrong, a bind cannot be had, a log or the spill directory not be
     written, or the application not be started. A master that this one was to follow hears why, too.
     """
-    # Imported before the fork what every WSGI worker needs: the workers then share these pages with the master, and
-    # importing touches none of theirs. The master runs none of it.
-    from drawbar.supervisor.trade import Trade
-    from drawbar.supervisor.worker.life import run_worker
-
-    return _follow(Trade(run_worker), read)
-
-
-def run_front(read: "Callable[[], Loaded]") -> int:
-    """The same for a front, which has queues and no application."""
-    from drawbar.supervisor.front.life import FRONT, require_one
-
-    return _follow(FRONT, lambda: require_one(read()))
-
-
-def _follow(trade: "Trade", read: "Callable[[], Loaded]") -> int:
     from drawbar.config import OperatorError
     from drawbar.supervisor.upgrade import Inheritance
 
     inherited = Inheritance.take(os.environ)
     try:
-        return _supervise(trade, read, inherited)
+        return _supervise(read, inherited)
     except OperatorError as error:
         if inherited is not None:
             inherited.tell_failed(str(error))
         raise
 
 
-def _supervise(trade: "Trade", read: "Callable[[], Loaded]", inherited: "Inheritance | None") -> int:
+def _trades(loaded: "Loaded") -> "tuple[Trade, RunWorker | None]":
+    """What runs in the processes that listen, and in those behind a front; imports what several of them need.
+
+    Before the fork: workers then share these pages with the master, and importing touches none of theirs. The master
+    runs none of it.
+    """
+    from drawbar.supervisor.trade import Trade
+
+    if not loaded.config.server.split:
+        from drawbar.supervisor.worker.life import run_worker
+
+        return Trade(run_worker), None
+    from drawbar.supervisor.front.trade import FRONT, require_one
+    from drawbar.supervisor.split import has_workers, run_behind, share
+
+    if has_workers(loaded.config):
+        share()
+    else:
+        require_one(loaded)
+    return FRONT, run_behind
+
+
+def _supervise(read: "Callable[[], Loaded]", inherited: "Inheritance | None") -> int:
     from drawbar.config import OperatorError
     from drawbar.supervisor.host.daemon import Teller, daemonize
     from drawbar.supervisor.host.places import settle_places
@@ -70,12 +76,14 @@ def _supervise(trade: "Trade", read: "Callable[[], Loaded]", inherited: "Inherit
         from drawbar.supervisor.inetd import serve_connection
 
         return serve_connection(config)
+    trade, behind = _trades(loaded)
     # The next master of a daemon is one already.
     teller = daemonize(config.log.error) if process.daemonize and inherited is None else Teller()
     try:
         return Master(
             config,
             trade=trade,
+            behind=behind,
             loaded=loaded,
             reread=read,
             inherited=inherited,

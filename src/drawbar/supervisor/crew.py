@@ -46,8 +46,9 @@ REASONS = {
 class Crew:
     """The workers of one master.
 
-    `config`, `listeners` and `log` are those the next worker gets: a reload replaces them. `on_ready` is called with
-    the interface the worker found, `private` gives the master's own descriptors, which no child shall hold.
+    `config`, `listeners`, `log` and `trade` are those the next worker gets: a reload replaces them. `on_ready` is
+    called with the interface the worker found, `private` gives the master's own descriptors, which no child shall hold.
+    is_apart: what they count stays out of the sums, as a front has counted it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Crew:
         private: Callable[[], Iterable[int]],
         on_ready: Callable[[Boot, Worker, str], None],
         clock: Callable[[], float] = time.monotonic,
+        is_apart: bool = False,
     ) -> None:
         self.pool = pool
         self.config = config
@@ -73,11 +75,12 @@ class Crew:
         self.scoreboard = scoreboard
         self.reports = reports
         self.nursery = nursery
-        self._trade = trade
+        self.trade = trade
         self._fronts = fronts
         self._private = private
         self._on_ready = on_ready
         self._clock = clock
+        self._is_apart = is_apart
         self._cells: dict[int, int] = {}
         """Pid -> its cell on the scoreboard."""
         self.last_failure = ""
@@ -136,7 +139,7 @@ class Crew:
 
     def signal(self, worker: Worker, number: int) -> None:
         """A signal to a worker that is not buried yet, so that its number is still its own."""
-        if not self._trade.foreign:
+        if not self.trade.foreign:
             os.kill(worker.pid, number)
         elif number == signal.SIGKILL:
             os.kill(worker.pid, number)
@@ -151,7 +154,7 @@ class Crew:
 
     def name(self, worker: Worker) -> str:
         """As the log calls it."""
-        return f"{self._trade.called(worker.slot)} (pid {worker.pid})"
+        return f"{self.trade.called(worker.slot)} (pid {worker.pid})"
 
     def cell(self, worker: Worker) -> Cell | None:
         """Its place on the scoreboard."""
@@ -185,21 +188,21 @@ class Crew:
     def _fork(self, action: Fork) -> None:
         index = None
         try:
-            index = self.scoreboard.claim(action.slot, action.generation)
+            index = self.scoreboard.claim(action.slot, action.generation, self._is_apart)
             child = self._spawn(action, index)
         except (OSError, OperatorError) as error:
             if index is not None:
                 self.scoreboard.retire(index)
             self.pool.on_fork_failed(action.slot, self._clock())
             why = error.strerror if isinstance(error, OSError) else str(error)
-            self.log.error(f"cannot start {self._trade.called(action.slot)}: {why}")
+            self.log.error(f"cannot start {self.trade.called(action.slot)}: {why}")
             return
         self._cells[child.pid] = index
         if child.orders is not None:
             self._promotable[child.pid] = child
         self.pool.on_forked(action.slot, action.generation, child.pid, self._clock())
         self.reports.listen(child)
-        self.log.debug(f"{self._trade.called(action.slot)} started (pid {child.pid})")
+        self.log.debug(f"{self.trade.called(action.slot)} started (pid {child.pid})")
 
     def _spawn(self, action: Fork, index: int) -> Spawned:
         config, cell = self.config, self.scoreboard.cell(index)
@@ -209,11 +212,11 @@ class Crew:
 
         def work(report: Callable[[str], None]) -> int:
             settled = settle_as(config, config.timeouts.graceful)
-            return self._trade.run(settled, sockets, action.slot, report, cell)
+            return self.trade.run(settled, sockets, action.slot, report, cell)
 
-        role = Role(self._trade.title(action.slot), self._trade.comm, work, config.timeouts.graceful)
+        role = Role(self.trade.title(action.slot), self.trade.comm, work, config.timeouts.graceful)
         private = [*self._private(), *self.listeners.not_for_slot(action.slot)]
-        if not self._trade.takes_orders:
+        if not self.trade.takes_orders:
             return spawn(role, self.log, private)
 
         def fork(orders: socket.socket, more: Iterable[int]) -> Spawned:
@@ -266,7 +269,7 @@ class Crew:
 
     def on_attached(self, worker: Worker, interface: str) -> None:
         """The front knows it: of a program that is not ours nobody else can tell that it serves."""
-        if self._trade.foreign and worker.phase is Phase.STARTING:
+        if self.trade.foreign and worker.phase is Phase.STARTING:
             cell = self.cell(worker)
             if cell is not None:
                 cell.phase = "serving"
@@ -275,7 +278,7 @@ class Crew:
     def on_death(self, worker: Worker, end: Exit) -> None:
         """Buries a worker."""
         self._fronts.on_died(worker.pid)
-        if self._trade.foreign:
+        if self.trade.foreign:
             kill_all(worker.pid)
         replaced = self.pool.is_obsolete(worker)
         death = self.pool.on_died(worker, self._clock())
@@ -313,7 +316,7 @@ class Crew:
 
     def _vitals(self, worker: Worker) -> Vitals:
         cell = self.cell(worker)
-        read = read_rss_of_all if self._trade.foreign else read_rss
+        read = read_rss_of_all if self.trade.foreign else read_rss
         memory = read(worker.pid) if self.config.lifecycle.max_memory else 0
         still_s = 0.0 if cell is None else stillness(cell.leader, cell.beat_ns, time.monotonic_ns())
         return Vitals(still_s, memory or 0)

@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
 from drawbar.supervisor.announce import closing_line, stopping_line
+from drawbar.supervisor.behind import Behind
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.exits import Exit, signal_name
 from drawbar.supervisor.front.fronts import Fronts
+from drawbar.supervisor.front.place import PrivatePlace
+from drawbar.supervisor.front.trade import as_front
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
 from drawbar.supervisor.host.oom import OomCount
@@ -41,10 +44,11 @@ from drawbar.supervisor.process import adopt_grandchildren, give_back_memory
 from drawbar.supervisor.reloading import Former, in_force, later, require_file, take_over, worker_count
 from drawbar.supervisor.reports import Reports
 from drawbar.supervisor.signals import REQUESTS, STOPS, Request, SignalQueue
+from drawbar.supervisor.split import has_workers, split_line, with_only_app
 from drawbar.supervisor.succession import Succession, require_room, take_scoreboard
 from drawbar.supervisor.team import Ground, Team, TeamSpec
 from drawbar.supervisor.teams import Teams
-from drawbar.supervisor.trade import Trade
+from drawbar.supervisor.trade import RunWorker, Trade
 from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
 from drawbar.supervisor.words import plural
@@ -56,9 +60,10 @@ if TYPE_CHECKING:
 class Master:
     """Serves `config` with worker processes until told to stop. One in a process, used in the main thread.
 
-    loaded: where the configuration came from. reread: reads it again, or raises OperatorError. timing: by default what
-    the configuration says. inherited: what a former master left. teller: told when
-    the server serves. clock: seconds for decisions.
+    trade: what the processes do that have clients. behind: what those do that a front has behind it; None: there is no
+    front. loaded: where the configuration came from. reread: reads it again, or raises OperatorError. timing: by
+    default what the configuration says. inherited: what a former master left. teller: told when the server serves.
+    clock: seconds for decisions.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Master:
         config: Config,
         *,
         trade: Trade,
+        behind: RunWorker | None = None,
         loaded: "Loaded | None" = None,
         reread: "Callable[[], Loaded] | None" = None,
         timing: Timing | None = None,
@@ -73,7 +79,7 @@ class Master:
         teller: Teller | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.config = config
+        self.config = config if behind is None else with_only_app(config)
         self.loaded = loaded
         self.clock = clock
         self.log = Log.from_config(config.log)
@@ -84,10 +90,17 @@ class Master:
         self._began = clock()
         self._reread = reread
         self._trade = trade
+        self._run_behind = behind
         self._timing = timing
         self._inherited = inherited
         self._teller = teller or Teller()
         self._former: Former | None = None
+        self._is_reloading = False
+        self._has_told = False
+        """That what was last begun (start, reload) has come to its end."""
+        self._has_announced = False
+        self.stop_by = math.inf
+        """When whoever was told to stop shall have."""
         self._poller = Poller()
         self.succession = Succession(self, self._poller, inherited)
         self._reports = Reports(self._poller, self._on_report)
@@ -119,6 +132,7 @@ class Master:
         self.pid_file.create()
         held.callback(self.pid_file.remove)
         asked = inherited.workers if inherited else None
+        self.behind = Behind(self, self._run_behind, self._take_place(held), inherited.teams if inherited else {})
         spec = self._lead_as(config, asked)
         self.listeners = Listeners(
             config,
@@ -127,7 +141,9 @@ class Master:
             tell=self.log.warning,
         )
         held.callback(self.listeners.close)
-        self.scoreboard = take_scoreboard(inherited, spec.workers, self.log.warning)
+        self.listeners.place = self.behind.place
+        self.behind.take_place(config)
+        self.scoreboard = take_scoreboard(inherited, spec.workers + self.behind.room(config), self.log.warning)
         doors = inherited.doors if inherited else None
         self.desk = Desk(
             config, self.log, self.scoreboard, self._poller, private=self._private_to_desk, inherited=doors
@@ -138,15 +154,28 @@ class Master:
         self.notifier = Notifier.from_environment(os.environ)
         self.fronts = Fronts(inherited.traffic if inherited else None)
         ground = Ground(self.scoreboard, self._reports, self.fronts, self.private, self._listening, self.clock)
-        self._make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
-        lead = self._make_team(spec, log=self.log, listeners=self.listeners, is_resized=asked is not None)
+        self.make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
+        lead = self.make_team(spec, log=self.log, listeners=self.listeners, is_resized=asked is not None)
         self.teams = Teams(lead)
         held.callback(self.teams.close)
         return self._live()
 
     def _lead_as(self, config: Config, asked: int | None = None) -> TeamSpec:
         """What the team that listens is to be; asked: the number of its workers, if somebody has said one."""
+        if self._run_behind is not None:
+            return TeamSpec("", None, as_front(config, is_alone=not has_workers(config)), self._trade, 1)
         return TeamSpec("", None, config, self._trade, worker_count(config, asked))
+
+    def _take_place(self, held: ExitStack) -> PrivatePlace | None:
+        """Where a front's workers reach it: the former master's, or one of its own. Raises OperatorError."""
+        inherited, place = self._inherited, None
+        if inherited is not None and inherited.place is not None:
+            place = PrivatePlace(inherited.place, inherited.private)
+        elif self._run_behind is not None:
+            place = PrivatePlace.make(os.getuid(), os.environ)
+        if place is not None:
+            held.callback(place.close)
+        return None if self._run_behind is None else place
 
     @property
     def lead(self) -> Team:
@@ -159,7 +188,7 @@ class Master:
         return self.lead.pool.ending is not None
 
     def _listening(self) -> list[int]:
-        return [listener.fileno() for listener in self.listeners.sockets]
+        return self.listeners.descriptors()
 
     def _private_to_desk(self) -> list[int]:
         """What the control process shall not hold: the desk adds its own."""
@@ -186,13 +215,15 @@ class Master:
         gc.collect()
         gc.freeze()
         give_back_memory()
-        if self.config.server.reload:
+        self.behind.begin(after_another=self._inherited is not None)
+        if any(team.config.server.reload for team in self.teams):
             self._start_watcher()
-        for team in self.teams:
-            team.begin()
+        self.lead.begin()
         while True:
             ending = self.lead.act()
-            if ending is not None:
+            if self.behind.act(ending):
+                continue
+            if ending is not None and not self.teams.apps:
                 return self._finish(ending)
             self._settle()
             self._poller.wait(self._patience(), last=self._signals.read_fd)
@@ -236,17 +267,43 @@ class Master:
         lead = self.lead
         if lead.pool.held and lead.former is not None:
             self._roll_back(lead.crew.last_failure)
-        if not lead.settle():
+        if lead.settle():
+            self.listeners.drop_left()
+            if not lead.pool.held:
+                lead.former = self._former = None
+                self.behind.follow()
+        self.behind.settle()
+        self._announce()
+        if self._has_told or not self.is_settled:
+            self._has_told = self._has_told and self.is_settled
             return
-        self.listeners.drop_left()
-        self.notifier.ready(plural(len(lead.pool.slots), "worker serves", "workers serve"))
-        if not lead.pool.held:
+        self._has_told = True
+        self._tell_settled(lead.crew.last_failure if lead.pool.held else self.behind.tell_failures())
+
+    def _tell_settled(self, failure: str | None) -> None:
+        """What was begun has come to its end; `failure`: and not to that which was wanted."""
+        count = sum(len(team.pool.slots) for team in self.teams)
+        self.notifier.ready(plural(count, "worker serves", "workers serve"))
+        if not self.lead.pool.held:
             self.succession.on_serving()
-        if lead.former is not None:
-            lead.former = self._former = None
+        if self._is_reloading and failure is None:
             self.last_error.forget()
-            self.log.info(f"reloaded: {plural(len(lead.pool.slots), 'worker')} of generation {lead.pool.generation}")
-        self.orders.on_settled(lead.crew.last_failure if lead.pool.held else None)
+            self.log.info(f"reloaded: {plural(count, 'worker')} of generation {self.lead.pool.generation}")
+        self._is_reloading = False
+        self.orders.on_settled(failure)
+
+    def _announce(self) -> None:
+        """The line of the start, once all there is to serve has begun to, or turned out not to."""
+        lead = self.lead
+        if self._has_announced or not (lead.pool.booted and self.behind.is_tried()):
+            return
+        self._has_announced = True
+        self._teller.ready()
+        if self.teams.apps:
+            line = split_line(self.config, self.teams.apps, self.listeners)
+        else:
+            line = lead.trade.announce(self.config, lead.interface, self.listeners, len(lead.pool.slots))
+        self.log.info(line)
 
     # Signals.
 
@@ -272,7 +329,7 @@ class Master:
         elif request is Request.HALT:
             self._on_window_change(by)
         else:
-            self._try(self.resize, by, len(self.lead.pool.slots) + (1 if request is Request.MORE else -1))
+            self._try(self.resize, by, None, 1 if request is Request.MORE else -1)
 
     def _try(self, order: Callable[..., object], *arguments: object) -> None:
         """An order by signal: who gave it reads the log."""
@@ -306,11 +363,13 @@ class Master:
             self._stopped_by = by
             self.lead.crew.announce_end()
             delay_s = 0.0 if quick else pool.timing.drain_delay_s
+            self.stop_by = self.clock() + delay_s + pool.stop_patience()
             self.log.info(stopping_line(by, pool.stop_patience(), delay_s))
             self.notifier.stopping()
             self.succession.on_stop()
         else:
             haste = "in haste" if pool.stops == 2 else "at once"
+            self.behind.on_stop()
             self.log.info(f"{by} again: stopping {haste}")
 
     def reload(self, by: str, strategy: Strategy | None = None) -> list[str]:
@@ -328,9 +387,13 @@ class Master:
             config, kept = take_over(self.config, wanted)
             if loaded is not None and self.loaded is not None:
                 loaded = in_force(self.loaded, loaded, kept)
-            spec = self._lead_as(config)
+            if self._run_behind is not None:
+                config = with_only_app(config)
+            spec, behind = self._lead_as(config), self.behind.specs(config)
             slots = self.lead.slots_with(spec)
-            require_room(self.scoreboard, len(self.lead.pool.slots), len(slots), "server.workers")
+            require_room(
+                self.scoreboard, self._room(self.config), len(slots) + self.behind.room(config), "server.workers"
+            )
             log = self.log if config.log == self.config.log else Log.from_config(config.log)
             self._occupy(config, slots)
         # The system's errors are about this server's place, such as a working directory that was removed.
@@ -344,6 +407,8 @@ class Master:
         self._former = self._former or Former(self.config, self.loaded, self.log)
         self.lead.reload(spec, log, strategy)
         self._adopt(Former(config, loaded, log))
+        self.behind.reload(behind, strategy)
+        self._is_reloading, self._has_told = True, False
         self.log.info(f"{by}: reloading, {self.lead.pool.strategy.value}")
         self.lead.renew()
         return warnings
@@ -353,6 +418,7 @@ class Master:
         self.pid_file.move_to(config.process.pid_file)
         try:
             self.listeners.update(config, slots)
+            self.behind.take_place(config)
         except OperatorError:
             self.pid_file.move_to(self.config.process.pid_file)
             raise
@@ -367,6 +433,8 @@ class Master:
         self.last_error.keep(f"the last reload failed: {why}")
         assert self._former is not None
         former, self._former = self._former, None
+        self._is_reloading = self._has_told = False
+        self.behind.forget()
         self.lead.roll_back(former.log)
         try:
             self._occupy(former.config, self.lead.slots())
@@ -377,7 +445,13 @@ class Master:
     @property
     def is_settled(self) -> bool:
         """Nothing that was begun is still going on."""
-        return all(team.is_settled for team in self.teams)
+        return self.behind.is_settled and all(team.is_settled for team in self.teams)
+
+    def _room(self, config: Config) -> int:
+        """How many workers there are, or may come to be by themselves."""
+        return max(
+            sum(len(team.pool.slots) for team in self.teams), len(self.lead.pool.slots) + self.behind.room(config)
+        )
 
     def upgrade(self, by: str) -> int:
         """Starts the program anew beside this master, to take its place; returns its process id.
@@ -386,14 +460,22 @@ class Master:
         """
         return self.succession.begin(by)
 
-    def resize(self, by: str, count: int) -> None:
-        """So many workers from now on, whatever the configuration says. Raises OperatorError."""
+    def resize(self, by: str, count: int | None, change: int = 0, app: str | None = None) -> int:
+        """So many workers from now on, or so many more, whatever the configuration says; returns how many that are.
+
+        app: whose they are, where there are several. Raises OperatorError.
+        """
+        team = self.behind.team_to_resize(by, app)
+        present = len(team.pool.slots)
+        count = present + change if count is None else count
         if count < 1:
             raise OperatorError(f"{by}: one worker is the least", right="SIGWINCH stops them all")
-        require_room(self.scoreboard, len(self.lead.pool.slots), count, by)
-        self.lead.is_resized = True
-        self.lead.set_count(count)
-        self.log.info(f"{by}: {plural(count, 'worker')} from now on")
+        room = self._room(self.config)
+        require_room(self.scoreboard, room, room + count - present, by)
+        team.is_resized = True
+        team.set_count(count)
+        self.log.info(f"{by}: {plural(count, f'{team.trade.name}')} from now on")
+        return count
 
     def kill(self, by: str, team: Team, worker: Worker) -> None:
         """Has one worker replaced: a new one first, then it drains."""
@@ -442,15 +524,14 @@ class Master:
 
     def on_ready(self, team: Team, boot: Boot, worker: Worker, interface: str) -> None:
         """A worker serves."""
-        if self.paused:
+        if self.paused and team is self.lead:
             team.crew.pause_one(worker)
-        if boot is Boot.FIRST:
-            self._teller.ready()
-            self.log.info(team.trade.announce(self.config, interface, self.listeners, len(team.pool.slots)))
-        else:
-            # Those of the start are many and stand in the line above; later ones are news.
-            level = "debug" if boot is Boot.ANOTHER and not team.has_settled else "info"
-            self.log.write(level, f"{team.trade.called(worker.slot)} is ready (pid {worker.pid})")
+        if team is self.lead and boot is Boot.FIRST:
+            self._announce()
+            return
+        # Those of the start are many and stand in the line above; later ones are news.
+        level = "info" if self._has_announced and (boot is not Boot.ANOTHER or team.has_settled) else "debug"
+        self.log.write(level, f"{team.trade.called(worker.slot)} is ready (pid {worker.pid})")
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
@@ -478,10 +559,15 @@ class Master:
 
     def on_fork_server_failed(self, team: Team, why: str) -> None:
         """No workers can be forked for now from what was to be loaded."""
-        self.tell_error(f"{why}; the workers serve on")
-        if team.former is not None and not team.nursery.is_preparing:
-            self._roll_back(why)
-            self.orders.on_settled(why)
+        whose = f"{team.app}: " if team.app else ""
+        self.tell_error(f"{whose}{why}{'; the workers serve on' if team.pool.booted else ''}")
+        if team.former is None or team.nursery.is_preparing:
+            return
+        if team is not self.lead:
+            self.behind.on_failed(team, why)
+            return
+        self._roll_back(why)
+        self.orders.on_settled(why)
 
     # The watcher of source files, in development.
 
@@ -506,4 +592,5 @@ class Master:
             self.log.info("watching for changes")
         else:
             self.log.info(f"{os.path.relpath(line)} changed: reloading")
-            self.lead.renew()
+            for team in self.teams.apps or [self.lead]:
+                team.renew()

@@ -122,9 +122,8 @@ class Orders:
         return {}
 
     def _resize(self, command: Command) -> Mapping[str, Any]:
-        present = len(self._master.lead.pool.slots)
-        count = command.arguments.get("count", present + int(command.arguments.get("change", 0)))
-        self._master.resize(BY, count)
+        arguments = command.arguments
+        count = self._master.resize(BY, arguments.get("count"), arguments.get("change", 0), arguments.get("app"))
         return {"workers": count}
 
     def _reopen(self, command: Command) -> Mapping[str, Any]:

@@ -186,6 +186,8 @@ class Pool(Struct):
     strategy: Strategy = Strategy.ROLLING
     patient: bool = False
     """Development: never give up; after a failed start wait for the next change."""
+    stubborn: bool = False
+    """Never give up, and try again by the clock: others serve meanwhile."""
     workers: list[Worker] = field(default_factory=list)
     generation: int = 1
     booted: bool = False
@@ -360,7 +362,7 @@ class Pool(Struct):
     def _judge_failed_start(self, worker: Worker, slot: Slot) -> None:
         if self.patient or any(other.is_serving() and other.generation < self.generation for other in self.workers):
             self.held = worker.generation == self.generation
-        elif self.booted:
+        elif self.booted or self.stubborn:
             pass
         elif worker.failure is not None:
             self.ending = Ending(code=2, error=worker.failure, operator=True)

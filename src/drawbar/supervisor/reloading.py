@@ -16,6 +16,7 @@ from drawbar.supervisor.logs import Log
 from drawbar.supervisor.pool import Timing
 
 LASTING: Final = (
+    "server.split",
     "server.reload",
     "server.reload_dirs",
     "control.socket",

@@ -8,7 +8,7 @@ import msgspec
 
 from drawbar import __version__
 from drawbar.supervisor.control.backlog import backlog_of
-from drawbar.supervisor.control.status import Backlog, Listener, Record, WorkerRecord
+from drawbar.supervisor.control.status import FRONT, Backlog, Listener, Record, WorkerRecord
 from drawbar.supervisor.listening.sockets import address_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def status_of(master: "Master") -> dict[str, Any]:
         uptime_s=round(time.time() - master.began_at, 3),
         phase=phase_of(master),
         target=master.config.app.target,
-        interface=master.lead.interface or None,
+        interface=_interface(master),
         generation=master.lead.pool.generation,
         listeners=_listeners(master),
         workers=[
@@ -38,10 +38,11 @@ def status_of(master: "Master") -> dict[str, Any]:
                 cell=team.crew.cell_index(worker),
                 started_s_ago=round(now - worker.started_at, 3),
                 retiring=None if worker.retiring is None else worker.retiring.value,
+                team=team.app or (FRONT if master.behind.place is not None else None),
             )
             for team, worker in master.teams.workers()
         ],
-        desired=len(master.lead.pool.slots),
+        desired=sum(len(team.pool.slots) for team in master.teams),
         restarts=master.scoreboard.restarts(),
         last_error=master.last_error.line,
         last_error_s_ago=master.last_error.age_s,
@@ -49,6 +50,12 @@ def status_of(master: "Master") -> dict[str, Any]:
     )
     result: dict[str, Any] = msgspec.to_builtins(record)
     return result
+
+
+def _interface(master: "Master") -> str | None:
+    """What the application was found to be; of several, that they are behind a front."""
+    apps = master.teams.apps
+    return (apps[0] if len(apps) == 1 else master.lead).interface or None
 
 
 def phase_of(master: "Master") -> str:

@@ -59,7 +59,7 @@ class Overseer(Protocol):
 class Former(NamedTuple):
     """What to go back to when the configuration in force does not start."""
 
-    config: Config
+    spec: TeamSpec
     workers: int
     is_resized: bool
 
@@ -68,7 +68,7 @@ class Team:
     """The processes of `spec`. `listeners` are what they accept from; none is what dials instead.
 
     timing: by default what the configuration says, as long as the team lives. is_resized: somebody said another number
-    of workers than the configuration.
+    of workers than the configuration. stubborn: a start that fails is tried again for ever.
     """
 
     def __init__(
@@ -81,11 +81,9 @@ class Team:
         listeners: Listeners | None = None,
         timing: Timing | None = None,
         is_resized: bool = False,
+        stubborn: bool = False,
     ) -> None:
-        self.app = spec.app
-        self.label = spec.label
-        self.config = spec.config
-        self.trade = spec.trade
+        self.spec = spec
         self.log = log
         self.listeners = Listeners(spec.config, slots=()) if listeners is None else listeners
         self.is_resized = is_resized
@@ -96,6 +94,8 @@ class Team:
         """What was last begun (start, reload) has come to its end."""
         self.has_settled = False
         """The start, at least, has."""
+        self.start_failure = ""
+        """Why there is nothing yet to fork workers from."""
         self._overseer = overseer
         self._timing = timing
         self._clock = ground.clock
@@ -105,6 +105,7 @@ class Team:
             timing=timing or timing_of(spec.config),
             strategy=Strategy(spec.config.lifecycle.reload_strategy),
             patient=spec.config.server.reload,
+            stubborn=stubborn,
         )
 
         def all_private() -> list[int]:
@@ -113,6 +114,7 @@ class Team:
         self.nursery = Nursery(
             reports=ground.reports,
             private=all_private,
+            name=lambda: self.trade.name,
             cell_of=ground.scoreboard.cell,
             on_ready=self._on_fork_server_ready,
             on_failed=self._on_fork_server_failed,
@@ -130,7 +132,28 @@ class Team:
             private=all_private if listeners is None else ground.private,
             on_ready=self._on_ready,
             clock=ground.clock,
+            is_apart=listeners is None,
         )
+
+    @property
+    def app(self) -> str:
+        """Whose workers they are; "" of those that listen."""
+        return self.spec.app
+
+    @property
+    def label(self) -> str | None:
+        """Their version."""
+        return self.spec.label
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.spec.config
+
+    @property
+    def trade(self) -> Trade:
+        """What they do."""
+        return self.spec.trade
 
     def slots(self) -> list[int]:
         """The numbers of its slots."""
@@ -156,10 +179,18 @@ class Team:
             self.crew.carry_out(action)
         return None
 
+    def is_tried(self) -> bool:
+        """It has come to serve, or turned out not to for now."""
+        pool = self.pool
+        if pool.booted or pool.held or self.start_failure or pool.ending is not None:
+            return True
+        return all(slot.failures for slot in pool.slots)
+
     def settle(self) -> bool:
         """Whether what was begun comes to its end now: each slot has its worker, or there is no use in waiting."""
         pool = self.pool
-        if self.is_settled or self.nursery.is_preparing or not (pool.is_settled() or pool.held):
+        over = pool.is_settled() or pool.held or (pool.stubborn and not pool.booted and self.is_tried())
+        if self.is_settled or self.nursery.is_preparing or not over:
             return False
         self.is_settled = self.has_settled = True
         if not self.config.lifecycle.preload and not pool.held:
@@ -202,12 +233,12 @@ class Team:
     def reload(self, spec: TeamSpec, log: Log, strategy: Strategy | None = None) -> None:
         """From now on it is as `spec` has it, until that turns out not to start; `renew()` brings the workers."""
         # One that has not come to serve yet is nothing to go back to.
-        self.former = self.former or Former(self.config, len(self.pool.slots), self.is_resized)
+        self.former = self.former or Former(self.spec, len(self.pool.slots), self.is_resized)
         count = len(self.slots_with(spec))
         self.is_resized = self.is_resized and spec.config.server.workers == self.config.server.workers
         if count != len(self.pool.slots):
             self.set_count(count, on_trial=True)
-        self.adopt(spec.config, log)
+        self.adopt(spec, log)
         if strategy is not None:
             self.pool.strategy = strategy
         self.is_settled = False
@@ -220,12 +251,13 @@ class Team:
         # What somebody has asked for since is not taken back.
         self.set_count(len(self.pool.slots) if self.is_resized else former.workers)
         self.is_resized = self.is_resized or former.is_resized
-        self.adopt(former.config, log)
+        self.adopt(former.spec, log)
         self.is_settled = False
 
-    def adopt(self, config: Config, log: Log) -> None:
-        """From now on this is the configuration."""
-        self.config = self.crew.config = config
+    def adopt(self, spec: TeamSpec, log: Log) -> None:
+        """From now on this is what it is to be; the number of its workers is set apart."""
+        self.spec, config = spec, spec.config
+        self.crew.config, self.crew.trade = config, spec.trade
         self.log = self.crew.log = log
         self.pool.timing = self._timing or timing_of(config)
         self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
@@ -271,6 +303,7 @@ class Team:
 
     def _on_fork_server_ready(self) -> None:
         self.log.debug("the fork server is ready")
+        self.start_failure = ""
         was_barren, self.pool.barren = self.pool.barren, False
         if not was_barren or self.pool.workers or self.pool.recalled:
             self.pool.on_change()
@@ -279,7 +312,8 @@ class Team:
         self.pool.barren = self.config.lifecycle.preload and not self.nursery.is_ready
         if self.pool.ending is not None:
             return
-        if not self.pool.booted:
+        if not self.pool.booted and not self.pool.stubborn:
             self.pool.ending = Ending(code=2, error=why, operator=True)
             return
+        self.start_failure = "" if self.pool.booted else why
         self._overseer.on_fork_server_failed(self, why)

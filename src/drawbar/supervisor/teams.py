@@ -25,6 +25,11 @@ class Teams:
         """The team of that application and version."""
         return next((team for team in self._others if (team.app, team.label) == (app, label)), None)
 
+    def of_app(self, app: str) -> Team | None:
+        """A team of that application, of whatever version; one that is not about to end, if there is one."""
+        found = [team for team in self._others if team.app == app]
+        return next((team for team in found if team.pool.ending is None), found[0] if found else None)
+
     def find(self, pid: int) -> tuple[Team, Worker] | None:
         """Whose worker a process is."""
         for team in self:

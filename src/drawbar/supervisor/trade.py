@@ -37,6 +37,9 @@ class Trade(NamedTuple):
     """Its processes hear from the master what is wanted of the apps' requests."""
     foreign: bool = False
     """They become a program that is not ours: it says nothing of itself, and knows no signal but to stop."""
+    kind: str = "worker"
+    is_one: bool = False
+    """There is one of them, and its slot is no news."""
 
     def title(self, slot: int) -> str:
         """The command line of the process in that slot."""
@@ -44,9 +47,9 @@ class Trade(NamedTuple):
 
     def called(self, slot: int) -> str:
         """The process in that slot, as the log calls it."""
-        return f"{self.name} {slot}"
+        return self.name if self.is_one else f"{self.name} {slot}"
 
     @property
     def comm(self) -> str:
         """The name of the process."""
-        return f"drawbar-{self.name}"
+        return f"drawbar-{self.kind}"

@@ -166,13 +166,16 @@ def stop(ctx: click.Context, now: bool, wait: bool) -> int:
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("number", metavar="+N|-N|N")
+@click.option("--app", metavar="NAME", help="Whose, where several applications have workers.")
 @click.pass_context
-def workers(ctx: click.Context, number: str) -> int:
+def workers(ctx: click.Context, number: str, app: str | None) -> int:
     """More or fewer workers: +1, -1, or how many there shall be. It stays so over a reload (SIGTTIN, SIGTTOU)."""
     digits = number.removeprefix("+").removeprefix("-")
     if not digits.isdecimal() or len(number) - len(digits) > 1 or len(digits) > 4:
         raise OperatorError(f"{number!r} is no number of workers", right="write +1, -1, or a number such as 4")
-    body = {"count": int(number)} if number == digits else {"change": int(number)}
+    body: dict[str, Any] = {"count": int(number)} if number == digits else {"change": int(number)}
+    if app is not None:
+        body["app"] = app
     say(client_of(ctx).post("/workers", body), "done")
     return 0
 

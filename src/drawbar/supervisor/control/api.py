@@ -49,6 +49,8 @@ class Counting(Struct, forbid_unknown_fields=True):
 
     change: int | None = None
     count: int | None = None
+    app: str | None = None
+    """Whose, where several applications have workers."""
 
 
 class Killing(Struct, forbid_unknown_fields=True):
@@ -181,15 +183,16 @@ class Api:
 
     def _workers(self, request: Request) -> Reply:
         wanted = _read(request.body, Counting)
+        whose = {} if wanted.app is None else {"app": wanted.app}
         if (wanted.change is None) == (wanted.count is None):
             raise Problem(400, 'say either {"change": 1} or {"count": 4}')
         if wanted.count is not None:
             if not 0 <= wanted.count <= MOST_WORKERS:
                 raise Problem(400, f"{wanted.count} is no number of workers; write one from 0 to {MOST_WORKERS}")
-            return _json(self._state.line.ask("workers", count=wanted.count), 202)
+            return _json(self._state.line.ask("workers", count=wanted.count, **whose), 202)
         if not wanted.change or abs(wanted.change) > MOST_WORKERS:
             raise Problem(400, f"{wanted.change} changes nothing, or too much; write 1 or -1")
-        return _json(self._state.line.ask("workers", change=wanted.change), 202)
+        return _json(self._state.line.ask("workers", change=wanted.change, **whose), 202)
 
     def _reopen(self, request: Request) -> Reply:
         _read(request.body, Plain)

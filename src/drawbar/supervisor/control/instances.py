@@ -1,7 +1,8 @@
 """Where control sockets are, and whose: the directories that `auto` chooses from, and the servers found in them.
 
 Read by the master, which makes a socket there, and by the command line, which looks for one. A directory under /tmp
-could have been put there by anybody, so one is used only if it is a real directory, ours, and closed to all others.
+could have been put there by anybody, so one is used only if it is a real directory, ours, and others can neither write
+to it nor read what is in it.
 """
 
 import contextlib
@@ -60,7 +61,8 @@ def check_directory(directory: str, uid: int) -> None:
         raise PermissionError(13, "no directory", directory)
     if found.st_uid != uid:
         raise PermissionError(13, f"belongs to user {found.st_uid}", directory)
-    if found.st_mode & 0o077:
+    # To walk through it and reach a socket by its name helps nobody whom the socket's own mode does not let in.
+    if found.st_mode & 0o066:
         raise PermissionError(13, "open to other users", directory)
 
 

@@ -12,6 +12,8 @@ from msgspec import Struct, field
 
 TAKES_REQUESTS = ("serving", "reloading", "upgrading")
 """Phases of a server that may be sent traffic."""
+FRONT = "front"
+"""The team of a process that has clients, and workers behind it."""
 SERVING = "ready"
 """Phase of a worker that takes requests."""
 
@@ -31,7 +33,10 @@ class Listener(Struct):
 
 
 class WorkerRecord(Struct):
-    """A worker as the master knows it. `cell` is its place on the scoreboard, `retiring` why it is to be replaced."""
+    """A worker as the master knows it. `cell` is its place on the scoreboard, `retiring` why it is to be replaced.
+
+    `team` is its application where that is behind a front, FRONT of the front itself, and else None.
+    """
 
     slot: int
     pid: int
@@ -40,6 +45,7 @@ class WorkerRecord(Struct):
     cell: int | None = None
     started_s_ago: float | None = None
     retiring: str | None = None
+    team: str | None = None
 
 
 class Record(Struct):
@@ -161,6 +167,8 @@ class Worker(Struct):
     phase: str
     age_s: float | None = None
     retiring: str | None = None
+    team: str | None = None
+    """Its application, or FRONT; None where workers serve clients themselves."""
     requests: int = 0
     busy: int = 0
     waiting: int = 0
@@ -240,6 +248,7 @@ def merge_worker(worker: WorkerRecord, cells: dict[int, Cell], memory: dict[int,
         phase=worker.phase,
         age_s=worker.started_s_ago,
         retiring=worker.retiring,
+        team=worker.team,
         requests=cell.requests,
         busy=cell.busy,
         waiting=cell.waiting,
@@ -254,10 +263,11 @@ def why_not_ready(record: Record) -> str | None:
     """Why this server should be sent no traffic; None when it should."""
     if record.phase not in TAKES_REQUESTS:
         return f"the server is {record.phase}"
-    if not any(worker.phase == SERVING for worker in record.workers):
+    if not any(worker.phase == SERVING for worker in record.workers if worker.team in (None, FRONT)):
         return "no worker takes requests"
     return None
 
 
 def _order(worker: WorkerRecord) -> tuple[Any, ...]:
-    return worker.slot, worker.generation, worker.pid
+    # The front stands above the workers behind it.
+    return worker.team not in (None, FRONT), worker.team or "", worker.slot, worker.generation, worker.pid

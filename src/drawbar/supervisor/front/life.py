@@ -6,17 +6,14 @@ in it takes long.
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from socket import socket
 
-import msgspec
-
-from drawbar import __version__
 from drawbar.config import Config, OperatorError
-from drawbar.config.sources import Loaded, Origin
 from drawbar.exchange.access_log import AccessLog
+from drawbar.exchange.exchange import Handler
 from drawbar.exchange.http1 import Http1Connector
 from drawbar.gateways.http import ServerRules
 from drawbar.gateways.target import LoadedApp
@@ -32,17 +29,16 @@ from drawbar.pull.leaving import Leaving
 from drawbar.pull.told import values_of
 from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.front.line import Line, Notes
+from drawbar.supervisor.front.place import FIGURES
 from drawbar.supervisor.front.plan import make_queue, routes_of
-from drawbar.supervisor.listening.listeners import Listeners, Sockets
+from drawbar.supervisor.front.trade import NAME
+from drawbar.supervisor.listening.listeners import Sockets
 from drawbar.supervisor.logs import Log
 from drawbar.supervisor.process import give_back_memory
-from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.worker.ear import obey_signals
 from drawbar.supervisor.worker.life import count_in, raise_open_files
 from drawbar.supervisor.worker.site import Site, make_policy, server_name
 from drawbar.supervisor.worker.stacks import Stacks
-
-NAME: Final = "front"
 
 
 def run_front(
@@ -91,10 +87,10 @@ def run_front(
         line.obey(listeners.orders)
     for listener in site.listeners:
         site.attend(reactor, listener, front)
-    for listener in listeners.api:
+    for listener, handler in api_listeners(api, listeners):
         listener.setblocking(False)
         connector = Http1Connector(
-            api_policy(server_header=config.server.server_header), api.handler, "http", server_name(listener)
+            api_policy(server_header=config.server.server_header), handler, "http", server_name(listener)
         )
         listen(reactor, listener, connector, exclusive=False)
     stacks.attach(reactor)
@@ -112,6 +108,14 @@ def run_front(
         return 0
     finally:
         stop_counting()
+
+
+def api_listeners(api: Api, listeners: Sockets) -> Iterator[tuple[socket, Handler]]:
+    """Where workers come in, and who serves them there."""
+    for listener in listeners.api:
+        yield listener, api.handler
+    for app, listener in listeners.private.items():
+        yield listener, api.handler_for(tokens.EVERYTHING if app == FIGURES else tokens.Grant(frozenset({app})))
 
 
 def read_tokens(config: Config) -> tokens.Tokens | None:
@@ -177,33 +181,4 @@ def make_api(
         is_leaving=lambda: cell is not None and cell.phase == "draining",
         on_bad=lambda app, why: log.warning(f"a worker of {app} has answered badly: {why}"),
         on_error=on_error,
-    )
-
-
-def announce(config: Config, interface: str, listeners: Listeners, workers: int) -> str:
-    """The line of the start."""
-    apps = ", ".join(plan.name for plan in config.app_plans())
-    site, api = (", ".join(listeners.addresses(api=api)) for api in (False, True))
-    return f"drawbar {__version__} front on {site} for {apps}; workers pull from {api} (pid {os.getpid()})"
-
-
-FRONT: Final = Trade(run_front, NAME, announce, takes_orders=True)
-
-
-def require_one(loaded: Loaded) -> Loaded:
-    """The configuration of a front: one process, however many workers the file has for others, and nothing to load.
-
-    Raises OperatorError when the command line asks for more.
-    """
-    config = loaded.config
-    for item in loaded.effective:
-        if item.setting.key == "server.workers" and item.origin is Origin.OPTION and str(item.value) != "1":
-            raise OperatorError("a front is one process, as one queue is in one place", where="--workers")
-    return msgspec.structs.replace(
-        loaded,
-        config=msgspec.structs.replace(
-            config,
-            server=msgspec.structs.replace(config.server, workers=1, reload=False),
-            lifecycle=msgspec.structs.replace(config.lifecycle, preload=False, max_requests=0),
-        ),
     )

@@ -13,7 +13,8 @@ Invariants:
 
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,6 +32,9 @@ from drawbar.supervisor.listening.sockets import (
     reapply,
 )
 from drawbar.supervisor.listening.steering import steer
+
+if TYPE_CHECKING:
+    from drawbar.supervisor.front.place import PrivatePlace
 
 SHARED = 0
 """The slot of sockets all workers have; a worker's own begin at 1."""
@@ -74,12 +78,19 @@ class Passed(msgspec.Struct, frozen=True, omit_defaults=True):
 class Sockets(list[socket.socket]):
     """What a process accepts from; `api` are those of them that workers pull from.
 
-    `orders` is no listener: by it a front hears from the master.
+    `private`, none of the list, are for the workers of the same master, by application. `orders` is no listener: by it
+    a front hears from the master.
     """
 
-    def __init__(self, found: Iterable[socket.socket] = (), api: Iterable[socket.socket] = ()) -> None:
+    def __init__(
+        self,
+        found: Iterable[socket.socket] = (),
+        api: Iterable[socket.socket] = (),
+        private: Mapping[str, socket.socket] | None = None,
+    ) -> None:
         super().__init__(found)
         self.api = frozenset(api)
+        self.private = dict(private or {})
         self.orders: socket.socket | None = None
 
 
@@ -154,6 +165,8 @@ class Listeners:
         self._config = config
         self._open: dict[Place, list[Opened]] = {}
         self._left: dict[Place, list[Opened]] = {}
+        self.place: PrivatePlace | None = None
+        """Where this server's own workers reach a front; set by whoever has one."""
         self._leaving: set[int] = set()
         """Slots whose workers are about to go for good."""
         self._tell = tell
@@ -181,6 +194,11 @@ class Listeners:
         """Every socket the master holds."""
         return [opened.socket for group in (self._open, self._left) for sockets in group.values() for opened in sockets]
 
+    def descriptors(self) -> list[int]:
+        """The same, and those of the private place."""
+        private = [] if self.place is None else self.place.descriptors()
+        return [*(listener.fileno() for listener in self.sockets), *private]
+
     def for_slot(self, slot: int) -> Sockets:
         """What the worker of a slot accepts from: the shared sockets and its own, opened if there are none yet.
 
@@ -199,7 +217,8 @@ class Listeners:
             if place.slot in (SHARED, slot)
             for opened in self._open[place]
         ]
-        return Sockets((found for _, found in mine), (found for place, found in mine if place.option == API))
+        private = {} if self.place is None else self.place.sockets()
+        return Sockets((found for _, found in mine), (found for place, found in mine if place.option == API), private)
 
     def has_own(self, slot: int) -> bool:
         """The worker of a slot has sockets no other slot's worker has."""
@@ -212,8 +231,9 @@ class Listeners:
 
     def not_for_slot(self, slot: int) -> list[int]:
         """Descriptors the worker of a slot must close: sockets of other slots, and those no longer wanted."""
-        mine = set(self.for_slot(slot))
-        return [listener.fileno() for listener in self.sockets if listener not in mine]
+        found = self.for_slot(slot)
+        mine = {listener.fileno() for listener in (*found, *found.private.values())}
+        return [descriptor for descriptor in self.descriptors() if descriptor not in mine]
 
     def addresses(self, *, api: bool = False) -> list[str]:
         """Where clients, or workers, reach the server, as a person would type it."""
@@ -293,6 +313,8 @@ class Listeners:
         """
         _close(self._left)
         self._left = {}
+        if self.place is not None:
+            self.place.drop_left()
 
     def _reapply(self, config: Config, kept: dict[Place, list[Opened]]) -> None:
         for place, sockets in kept.items():

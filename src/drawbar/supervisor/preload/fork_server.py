@@ -42,11 +42,13 @@ class ForkServer:
         self._refork = refork
 
     @classmethod
-    def start(cls, config: Config, log: Log, private: Iterable[int], cell_of: CellOf | None = None) -> Self:
+    def start(
+        cls, config: Config, log: Log, private: Iterable[int], cell_of: CellOf | None = None, name: str = "worker"
+    ) -> Self:
         """Forks a fork server, which then loads the application and reports "ready INTERFACE" or "failed: WHY".
 
         private: the master's descriptors, its listeners among them: each worker is given those with its order.
-        cell_of: a worker's cell on the scoreboard by its index. Raises OSError.
+        cell_of: a worker's cell on the scoreboard by its index. name: what a worker is called. Raises OSError.
         """
         adopt_grandchildren()
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -58,7 +60,7 @@ class ForkServer:
             from drawbar.supervisor.preload.forking import Setting, run_fork_server
 
             assert isinstance(report, Reporter)
-            run_fork_server(Setting(settle_as(config, 0.0), log, master, cell_of), there, report)
+            run_fork_server(Setting(settle_as(config, 0.0), log, master, cell_of, name), there, report)
 
         try:
             child = spawn(Role(*TITLE, work), log, private)

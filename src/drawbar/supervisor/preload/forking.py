@@ -58,6 +58,8 @@ class Setting(NamedTuple):
     master: int
     """Its process id."""
     cell_of: CellOf | None = None
+    name: str = "worker"
+    """What a worker is called, before the number of its slot."""
 
 
 class Desk(NamedTuple):
@@ -167,7 +169,7 @@ def _serve_as_worker(setting: Setting, app: ForkedApp, task: Task) -> None:
         os._exit(EXIT_BROKEN)
     if not config.lifecycle.refork:
         task.desk.orders.close()
-    set_title(f"drawbar: worker {slot}", "drawbar-worker")
+    set_title(f"drawbar: {setting.name} {slot}", "drawbar-worker")
     promotion = Promotion() if config.lifecycle.refork else None
     cell = setting.cell_of(task.order.cell) if setting.cell_of is not None else None
 

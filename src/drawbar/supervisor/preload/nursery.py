@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Nursery:
     """The fork servers of one master.
 
-    on_ready: called when a fork server takes over. on_failed: called with the reason when one does not come to be
-    ready or has died. private: the master's descriptors, listeners among them.
+    name: what a worker is called. on_ready: called when a fork server takes over. on_failed: called with the reason
+    when one does not come to be ready or has died. private: the master's descriptors, listeners among them.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class Nursery:
         cell_of: Callable[[int], Cell],
         on_ready: Callable[[], None],
         on_failed: Callable[[str], None],
+        name: Callable[[], str] = lambda: "worker",
     ) -> None:
         self._reports = reports
         self._private = private
         self._cell_of = cell_of
         self._on_ready = on_ready
         self._on_failed = on_failed
+        self._name = name
         self._server: ForkServer | None = None
         self._coming: ForkServer | None = None
         self._failure = ""
@@ -68,7 +70,7 @@ class Nursery:
         self.retry_at = math.inf
         self._failure = ""
         try:
-            self._coming = ForkServer.start(config, log, self._private(), self._cell_of)
+            self._coming = ForkServer.start(config, log, self._private(), self._cell_of, self._name())
         except OSError:
             self._wait(now)
             raise

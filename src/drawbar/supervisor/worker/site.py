@@ -80,6 +80,15 @@ class Site(NamedTuple):
         """Those a worker obeys."""
         return (*WORKER_SIGNALS, *([PROMOTE_SIGNAL] if self.promotion is not None else []))
 
+    @property
+    def stops(self) -> tuple[signal.Signals, ...]:
+        """Those that end it."""
+        if self.attaching is not None and self.config.server.split:
+            # A terminal's Ctrl-C goes to all processes, and the front has requests for this one still. The master says
+            # when it has none.
+            return tuple(number for number in STOP_SIGNALS if number is not signal.SIGINT)
+        return STOP_SIGNALS
+
     def make_reactor(self) -> Reactor:
         """The worker's reactor, which counts in the worker's cell."""
         reactor = Reactor(self.config.limits.connections, self.config.server.temp_dir, self.report)
@@ -95,7 +104,7 @@ class Site(NamedTuple):
             self.pause(reactor, paused=True)
         if RESUME_SIGNAL in numbers:
             self.pause(reactor, paused=False)
-        stop = any(number in numbers for number in STOP_SIGNALS)
+        stop = any(number in numbers for number in self.stops)
         if self.promotion is None:
             return stop
         return self.promotion.hear(promote=PROMOTE_SIGNAL in numbers, stop=stop)

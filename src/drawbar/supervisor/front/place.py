@@ -1,0 +1,146 @@
+"""Where a front's own workers reach it: a directory of sockets, one for each application, that nobody else can use.
+
+The master makes them and keeps them, so that a worker may dial while no front is there: it waits in the queue of the
+socket until the next one accepts. Who may connect is said by the file: a socket is for the user whose workers serve
+that application, and its directory can be walked through, but not be read. It keeps its name over an upgrade, as the
+workers of the former master dial on.
+
+Invariants: a socket is opened before a worker that dials it starts, and is closed when no front accepts from it any
+more; the directory goes with the last master that had it.
+"""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from socket import socket
+from typing import Final, Self
+
+from drawbar.config import OperatorError, UnixBind
+from drawbar.supervisor.control.instances import answers, directories, make_directory
+from drawbar.supervisor.listening.sockets import Made, Opened, Options, open_bind
+
+SUFFIX: Final = ".apps"
+"""Of the directory, after the process id of the master that made it."""
+WALKED_THROUGH: Final = 0o711
+"""By users who know a name in it."""
+SOCKET_MODE: Final = 0o600
+BACKLOG: Final = 1024
+"""Connections that wait for a front: of all slots of an application's workers, after one has died."""
+FIGURES: Final = "front"
+"""What tells of all applications is called among them."""
+
+
+class PrivatePlace:
+    """The directory and its sockets, by application."""
+
+    def __init__(self, directory: str, inherited: Mapping[str, int] | None = None) -> None:
+        """inherited: descriptors of the sockets a former master has there."""
+        self.directory = directory
+        self._open = {app: self._take(app, descriptor) for app, descriptor in (inherited or {}).items()}
+        self._left: list[Opened] = []
+
+    @classmethod
+    def make(cls, uid: int, environ: Mapping[str, str]) -> Self:
+        """A new one, for this process. Raises OperatorError."""
+        # A user's own directory for sockets is closed to all others, those that root's workers become among them.
+        variables = {} if uid == 0 else environ
+        try:
+            above = make_directory(variables, uid)
+            remove_stale(above)
+            if uid == 0:
+                os.chmod(above, WALKED_THROUGH)
+            directory = os.path.join(above, f"{os.getpid()}{SUFFIX}")
+            os.mkdir(directory, WALKED_THROUGH)
+            # Whatever the umask.
+            os.chmod(directory, WALKED_THROUGH)
+        except OSError as error:
+            where = " or ".join(directories(variables, uid))
+            what = f"there is no place for the sockets of the workers ({error.strerror}: {error.filename})"
+            raise OperatorError(what, right=f"make {where} a directory that only this user can write to") from error
+        return cls(directory)
+
+    def path(self, app: str) -> str:
+        """Where the workers of an application dial."""
+        return os.path.join(self.directory, f"{app}.sock")
+
+    def sockets(self) -> dict[str, socket]:
+        """What a front accepts from, by application; FIGURES is for the master's own."""
+        return {app: opened.socket for app, opened in self._open.items()}
+
+    def descriptors(self) -> list[int]:
+        """Every socket there is."""
+        return [opened.socket.fileno() for opened in (*self._open.values(), *self._left)]
+
+    def update(self, owners: Mapping[str, tuple[int, int]]) -> None:
+        """A socket for each of these applications, with user and group; others stay until `drop_left()`.
+
+        Raises OperatorError, and has changed nothing.
+        """
+        fresh: dict[str, Opened] = {}
+        try:
+            for app in (FIGURES, *owners):
+                if app not in self._open:
+                    fresh[app] = self._make(app)
+            for app, owner in owners.items():
+                os.chown(self.path(app), *owner)
+        except (OperatorError, OSError) as error:
+            for opened in fresh.values():
+                opened.close()
+            raise error if isinstance(error, OperatorError) else _refusal(error) from error
+        wanted = {FIGURES, *owners}
+        self._left += [opened for app, opened in self._open.items() if app not in wanted]
+        self._open = {app: opened for app, opened in (self._open | fresh).items() if app in wanted}
+
+    def drop_left(self) -> None:
+        """No front accepts any more from what the last update left."""
+        for opened in self._left:
+            # Another master may have a newer socket of that name: then the file is its own.
+            opened.close()
+        self._left = []
+
+    def handover(self) -> dict[str, int]:
+        """Descriptors for the next master."""
+        return {app: opened.socket.fileno() for app, opened in self._open.items()}
+
+    def close(self) -> None:
+        """Gives all of it up; what another master has too is left to that one."""
+        self.drop_left()
+        for opened in self._open.values():
+            opened.close()
+        self._open = {}
+        with contextlib.suppress(OSError):
+            os.rmdir(self.directory)
+
+    def _make(self, app: str) -> Opened:
+        options = Options(backlog=BACKLOG, unix_mode=SOCKET_MODE)
+        return open_bind(UnixBind(self.path(app)), options, f"the socket of {app}")[0]
+
+    def _take(self, app: str, descriptor: int) -> Opened:
+        found = socket(fileno=descriptor)
+        found.set_inheritable(False)
+        found.setblocking(False)
+        path = self.path(app)
+        with contextlib.suppress(OSError):
+            status = os.stat(path, follow_symlinks=False)
+            return Opened(found, Made(path, (status.st_dev, status.st_ino)))
+        return Opened(found)
+
+
+def remove_stale(above: str) -> None:
+    """Removes what masters left that ended without doing so."""
+    for name in os.listdir(above):
+        pid = name.removesuffix(SUFFIX)
+        if pid == name or not pid.isdecimal() or os.path.exists(f"/proc/{pid}"):
+            continue
+        directory = os.path.join(above, name)
+        with contextlib.suppress(OSError):
+            paths = [os.path.join(directory, socket) for socket in os.listdir(directory)]
+            # An upgrade gives the place to a master with another number.
+            if not any(answers(path) for path in paths):
+                for path in paths:
+                    os.unlink(path)
+                os.rmdir(directory)
+
+
+def _refusal(error: OSError) -> OperatorError:
+    return OperatorError(f"a socket for workers cannot be given to their user ({error.strerror}: {error.filename})")
