@@ -23,6 +23,7 @@ from drawbar.supervisor.announce import closing_line, stopping_line
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.exits import Exit, signal_name
+from drawbar.supervisor.front.app_orders import AppOrders
 from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.host.daemon import Teller
 from drawbar.supervisor.host.notify import Notifier
@@ -134,9 +135,9 @@ class Master:
         )
         held.callback(self.desk.close)
         held.callback(self._stop_watcher)
-        self.orders = Orders(self)
-        self.notifier = Notifier.from_environment(os.environ)
         self.fronts = Fronts(inherited.traffic if inherited else None)
+        self.orders = Orders(self, AppOrders(self, inherited.former if inherited else None))
+        self.notifier = Notifier.from_environment(os.environ)
         ground = Ground(self.scoreboard, self._reports, self.fronts, self.private, self._listening, self.clock)
         self._make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
         lead = self._make_team(spec, log=self.log, listeners=self.listeners, is_resized=asked is not None)
@@ -217,7 +218,7 @@ class Master:
 
     def _patience(self) -> float | None:
         """Seconds until something is due; None: for ever."""
-        due = min(team.wake_at() for team in self.teams)
+        due = min(self.orders.apps.wake_at(), *(team.wake_at() for team in self.teams))
         if self.notifier.watchdog_s is not None:
             due = min(due, self._next_beat)
         return due - self.clock() if due < math.inf else None
@@ -227,6 +228,7 @@ class Master:
         now = self.clock()
         for team in self.teams:
             team.look_after(now)
+        self.orders.apps.look_after(now)
         if self.notifier.watchdog_s is not None and now >= self._next_beat:
             self._next_beat = now + self.notifier.watchdog_s
             self.notifier.beat()
@@ -384,6 +386,7 @@ class Master:
 
         Raises OperatorError.
         """
+        self.orders.apps.require_rest(by)
         return self.succession.begin(by)
 
     def resize(self, by: str, count: int) -> None:

@@ -139,6 +139,7 @@ class Succession:
             workers=len(master.lead.pool.slots) if master.lead.is_resized else None,
             file=master.loaded.file if master.loaded is not None else None,
             traffic=master.fronts.all_traffic(),
+            former=master.orders.apps.former,
         )
 
     def _before_exec(self) -> None:

@@ -51,6 +51,8 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """What the old one read its configuration from."""
     traffic: dict[str, Traffic] = {}
     """What is wanted of the apps' requests."""
+    former: dict[str, str] = {}
+    """By app, the label that was there before the one that is."""
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Self | None:
