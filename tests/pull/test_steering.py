@@ -201,6 +201,25 @@ def test_when_the_time_is_over_what_is_there_decides(steered: Steered) -> None:
     assert steered.told[0][2] | {"answers": 1, "kept": True} == steered.told[0][2]
 
 
+def test_in_a_pause_nobody_is_judged(steered: Steered) -> None:
+    begin(steered, seconds=2.0)
+    steered.want(steered.steering.traffic("app").paused())
+    steered.pass_time(5_000)
+    assert steered.told == []
+    steered.want(steered.steering.traffic("app").resumed())
+    steered.pass_time(2_500)
+    assert steered.told[0][2]["kept"] is True
+
+
+def test_what_a_version_answers_counts_from_its_first_connection_on(steered: Steered) -> None:
+    steered.want(Traffic().on_trial(Judge("v8", "v7", answers=5)))
+    new = steered.site.worker("v8")
+    # Faster than anybody looks.
+    steered.serve(new, *[OK] * 5)
+    steered.pass_time(2 * LOOK_MS)
+    assert steered.told[0][2]["answers"] == 5
+
+
 def test_a_version_whose_workers_are_gone_has_failed(steered: Steered) -> None:
     old, new = begin(steered)
     client = steered.site.connect()

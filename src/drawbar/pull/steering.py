@@ -159,13 +159,15 @@ class Trial:
         old = queue.label(wanted.old)
         known = wanted.known
         if known is None and old is not None:
-            known = last_outcomes(old.recent, old.answered + old.lost)
+            known = last_outcomes(old.recent, _all_outcomes(old).outcomes)
         self.judge = msgspec.structs.replace(wanted, known=known)
         self._old = Score(*known) if known is not None else Score()
         self._label: Label | None = None
-        self._at_first = Score()
+        new = queue.label(wanted.new)
+        self._at_first = _all_outcomes(new) if new is not None else Score()
         """Of the new version, before the trial."""
-        self._began_ms = self._seen_ms = steering.front.now_ms
+        self._looked_ms = self._seen_ms = steering.front.now_ms
+        self._passed_ms = 0
         self._is_seen = False
         self._verdict = Verdict.OPEN
         self._why = ""
@@ -182,15 +184,14 @@ class Trial:
         label = self._label
         if label is None:
             return Score()
-        first = self._at_first
-        return Score(label.answered + label.lost - first.outcomes, label.failed + label.lost - first.bad)
+        now, first = _all_outcomes(label), self._at_first
+        return Score(now.outcomes - first.outcomes, now.bad - first.bad)
 
     def _watch(self) -> None:
         """From the moment there is such a label."""
         label = self._queue.label(self.judge.new)
         if label is not None and label is not self._label:
             self._label = label
-            self._at_first = Score(label.answered + label.lost, label.failed + label.lost)
             label.on_outcome = self._on_outcome
 
     def _on_outcome(self) -> None:
@@ -208,7 +209,11 @@ class Trial:
             label = self._label
             if label is not None and label.idle + label.leased:
                 self._seen_ms, self._is_seen = now_ms, True
-            is_over = now_ms - self._began_ms >= self.judge.seconds * 1000
+            if self._queue.gate is not Gate.PAUSED:
+                # In a pause nobody is answered, and nobody is judged.
+                self._passed_ms += now_ms - self._looked_ms
+            self._looked_ms = now_ms
+            is_over = self._passed_ms >= self.judge.seconds * 1000
             is_gone = now_ms - self._seen_ms >= ABSENT_MS and (self._is_seen or is_over)
             verdict = judge(self._score(), self._old, self.judge.answers, is_over=is_over, is_absent=is_gone)
             if verdict is Verdict.OPEN:
@@ -236,3 +241,8 @@ class Trial:
             "old_failed": self._old.bad,
             **({"why": self._why} if self._why else {}),
         }
+
+
+def _all_outcomes(label: Label) -> Score:
+    """Since there is such a label."""
+    return Score(label.answered + label.lost, label.failed + label.lost)

@@ -78,6 +78,10 @@ class Traffic(Struct, frozen=True, forbid_unknown_fields=True):
             self, weights=kept, held=_without(self.held, named), retired=_without(self.retired, named), judge=None
         )
 
+    def even(self) -> Self:
+        """All labels alike, those that were held too."""
+        return msgspec.structs.replace(self, weights=None, held=(), judge=None)
+
     def holding(self, label: str) -> Self:
         """That label gets nothing for now."""
         held = (*_without(self.held, (label,)), label)

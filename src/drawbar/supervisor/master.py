@@ -24,6 +24,7 @@ from drawbar.supervisor.behind import Behind
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.exits import Exit, signal_name
+from drawbar.supervisor.front.app_orders import AppOrders
 from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.front.place import PrivatePlace
 from drawbar.supervisor.front.trade import as_front
@@ -150,9 +151,9 @@ class Master:
         )
         held.callback(self.desk.close)
         held.callback(self._stop_watcher)
-        self.orders = Orders(self)
-        self.notifier = Notifier.from_environment(os.environ)
         self.fronts = Fronts(inherited.traffic if inherited else None)
+        self.orders = Orders(self, AppOrders(self, inherited.former if inherited else None))
+        self.notifier = Notifier.from_environment(os.environ)
         ground = Ground(self.scoreboard, self._reports, self.fronts, self.private, self._listening, self.clock)
         self.make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
         lead = self.make_team(spec, log=self.log, listeners=self.listeners, is_resized=asked is not None)
@@ -248,7 +249,7 @@ class Master:
 
     def _patience(self) -> float | None:
         """Seconds until something is due; None: for ever."""
-        due = min(team.wake_at() for team in self.teams)
+        due = min(self.orders.apps.wake_at(), *(team.wake_at() for team in self.teams))
         if self.notifier.watchdog_s is not None:
             due = min(due, self._next_beat)
         return due - self.clock() if due < math.inf else None
@@ -258,6 +259,7 @@ class Master:
         now = self.clock()
         for team in self.teams:
             team.look_after(now)
+        self.orders.apps.look_after(now)
         if self.notifier.watchdog_s is not None and now >= self._next_beat:
             self._next_beat = now + self.notifier.watchdog_s
             self.notifier.beat()
@@ -458,6 +460,7 @@ class Master:
 
         Raises OperatorError.
         """
+        self.orders.apps.require_rest(by)
         return self.succession.begin(by)
 
     def resize(self, by: str, count: int | None, change: int = 0, app: str | None = None) -> int:

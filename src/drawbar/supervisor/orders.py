@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drawbar.config import OperatorError
 from drawbar.supervisor.control.desk import Command
-from drawbar.supervisor.control.messages import Kind
+from drawbar.supervisor.front.app_orders import AppOrders
 from drawbar.supervisor.pool import Strategy, Worker
+from drawbar.supervisor.refused import Refused
 from drawbar.supervisor.report_status import effective_settings, status_of
 from drawbar.supervisor.team import Team
 
@@ -20,22 +21,17 @@ if TYPE_CHECKING:
 BY: Final = "control socket"
 """Who gave the order, for the log."""
 
-NOT_WHILE_STOPPING: Final = frozenset({"reload", "restart", "upgrade", "workers", "pause", "resume", "kill"})
-
-
-class Refused(Exception):
-    """The order makes no sense to this server; `kind` as the control API tells it."""
-
-    def __init__(self, why: str, kind: Kind) -> None:
-        super().__init__(why)
-        self.kind: Kind = kind
+NOT_WHILE_STOPPING: Final = frozenset(
+    {"reload", "restart", "upgrade", "workers", "pause", "resume", "kill", "split", "deploy", "rollback"}
+)
 
 
 class Orders:
     """Carries out what the control desk takes in."""
 
-    def __init__(self, master: "Master") -> None:
+    def __init__(self, master: "Master", apps: AppOrders) -> None:
         self._master = master
+        self.apps = apps
         self._waiting: list[tuple[Command, list[str]]] = []
         """Answered when the workers are settled, with these warnings."""
         self._upgrades: list[Command] = []
@@ -54,6 +50,9 @@ class Orders:
             "kill": self._kill,
             "pause": lambda command: self._pause(paused=True),
             "resume": lambda command: self._pause(paused=False),
+            "split": apps.follow,
+            "deploy": apps.follow,
+            "rollback": apps.follow,
         }
 
     def take(self, commands: list[Command]) -> None:
@@ -99,7 +98,9 @@ class Orders:
             raise Refused(f"{command.verb} is nothing this server knows", "unknown")
         if self._master.is_stopping and command.verb in NOT_WHILE_STOPPING:
             raise Refused("the server is stopping", "conflict")
-        return verb(command)
+        # Said of an app it is about that one's requests, otherwise about the server.
+        is_of_app = command.verb in ("pause", "resume", "stop") and "app" in command.arguments
+        return self.apps.follow(command) if is_of_app else verb(command)
 
     # The verbs. None: the answer comes later.
 

@@ -143,6 +143,7 @@ class Succession:
             place=None if master.behind.place is None else master.behind.place.directory,
             private={} if master.behind.place is None else master.behind.place.handover(),
             teams=master.behind.resized(),
+            former=master.orders.apps.former,
         )
 
     def _before_exec(self) -> None:

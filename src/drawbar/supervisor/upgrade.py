@@ -57,6 +57,8 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """The sockets there, as PrivatePlace.handover() gives them."""
     teams: dict[str, int] = {}
     """As `workers`, for each application behind a front."""
+    former: dict[str, str] = {}
+    """By app, the label that was there before the one that is."""
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Self | None:

@@ -50,6 +50,15 @@ def test_status_as_json(master: Desked) -> None:
         (["logs", "reopen"], "reopen-logs {}"),
         (["pause"], "pause {}"),
         (["resume"], "resume {}"),
+        (["pause", "blog"], 'pause {"app": "blog"}'),
+        (["resume", "blog"], 'resume {"app": "blog"}'),
+        (["split", "blog", "v8=10%", "=90"], 'split {"app": "blog", "shares": {"": 90.0, "v8": 10.0}}'),
+        (["split", "blog", "off"], 'split {"app": "blog", "shares": null}'),
+        (
+            ["deploy", "blog", "--label", "v8", "--timeout", "5", "--judged"],
+            'deploy {"app": "blog", "judge": true, "judged": true, "label": "v8", "timeout": 5.0, "wait": true}',
+        ),
+        (["rollback", "blog", "--no-wait"], 'rollback {"app": "blog", "timeout": null, "wait": false}'),
     ],
 )
 def test_verbs(master: Desked, arguments: list[str], told: str) -> None:
@@ -82,6 +91,14 @@ def test_what_the_server_does_not_do(master: Desked, arguments: list[str], why: 
         (["workers", "+-1"], "'+-1' is no number of workers; write +1, -1, or a number such as 4"),
         (["kill", "x"], "Invalid value for 'PID': 'x' is not a valid integer range; see drawbar ctl kill --help"),
         (["stat"], "No such command 'stat'."),
+        (["stop", "--message", "soon"], "a message is for the clients of an application"),
+        (["stop", "blog", "--now"], "--now is for the whole server"),
+        (["split", "blog"], "Missing argument 'LABEL=N%... | off'"),
+        (["split", "blog", "v8"], "'v8' is no share; write LABEL=N% such as v8=10%"),
+        (["split", "blog", "v8=110%"], "'v8=110%' is no share"),
+        (["split", "blog", "v8=nan"], "'v8=nan' is no share"),
+        (["deploy", "blog"], "Missing option '--label'"),
+        (["deploy", "blog", "--label", "v8", "--judged", "--no-judge"], "--judged waits for the verdict"),
     ],
 )
 def test_what_makes_no_sense(master: Desked, arguments: list[str], why: str) -> None:

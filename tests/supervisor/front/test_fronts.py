@@ -11,8 +11,8 @@ import pytest
 from drawbar.config import OperatorError
 from drawbar.pull.traffic import Judge, Traffic
 from drawbar.supervisor.child import Spawned
-from drawbar.supervisor.front.channel import MESSAGE_BYTES, News, Order, Seen
-from drawbar.supervisor.front.fronts import Fronts
+from drawbar.supervisor.front.channel import MESSAGE_BYTES, Holds, News, Order, Seen
+from drawbar.supervisor.front.fronts import FIRST, Fronts
 
 
 class Forked:
@@ -21,7 +21,7 @@ class Forked:
     def __init__(self, traffic: dict[str, Traffic] | None = None) -> None:
         self.fronts = Fronts(traffic)
         self.news: list[News] = []
-        self.fronts.on_news = self.news.append
+        self.fronts.hear(self.news.append)
         self.ends: dict[int, socket.socket] = {}
 
     def start(self, pid: int) -> None:
@@ -54,7 +54,7 @@ def forked() -> Iterator[Forked]:
 
 
 def test_a_front_knows_what_holds_before_it_is_there(forked: Forked) -> None:
-    assert forked.fronts.want("app", Traffic().paused()) == 1
+    assert forked.fronts.want("app", Traffic().paused()) == FIRST
     forked.fronts.want("other", Traffic())
     forked.start(11)
     assert forked.heard(11) == [Order({"app": Traffic().paused()})]
@@ -67,6 +67,20 @@ def test_every_front_is_told(forked: Forked) -> None:
     serial = forked.fronts.want("app", Traffic().paused())
     for pid in (11, 12):
         assert forked.heard(pid) == [Order({"app": Traffic().paused()}, serial)]
+
+
+def test_an_order_holds_when_every_front_follows_it(forked: Forked) -> None:
+    forked.start(11)
+    forked.start(12)
+    forked.start(13)
+    serial = forked.fronts.want("app", Traffic().paused())
+    forked.fronts.on_report(12, f'traffic app {{"serial": {serial}, "gate": "paused", "queued": 2, "leased": 1}}')
+    forked.fronts.on_report(12, f'traffic app {{"serial": {serial}, "gate": "paused", "queued": 2, "leased": 1}}')
+    forked.fronts.on_report(11, f'traffic app {{"serial": {serial}, "gate": "paused", "queued": 1, "leased": 0}}')
+    assert forked.news == []
+    # It cannot give out anything any more.
+    forked.fronts.on_died(13)
+    assert forked.news == [Holds("app", {"serial": serial, "queued": 3, "leased": 1})]
 
 
 def test_an_order_that_the_front_does_not_take_is_none(forked: Forked) -> None:

@@ -8,12 +8,14 @@ import select
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from drawbar.cli.control.apps import deploy, rollback, split
+from drawbar.cli.control.asking import client_of, say
 from drawbar.cli.control.client import CONTROL_HELP, Client, Refused, choose
 from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
 from drawbar.cli.control.terminal import Style, is_quit, is_terminal, open_screen
@@ -54,12 +56,6 @@ def ctl(ctx: click.Context, control: str | None) -> None:
     running server, or of the only one that was started in this directory.
     """
     ctx.meta["client"] = lambda: choose(control, os.environ, os.geteuid())
-
-
-def client_of(ctx: click.Context) -> Client:
-    """The server that is meant. Asked late: help needs none."""
-    client: Client = ctx.meta["client"]()
-    return client
 
 
 @ctl.command(short_help="What it does, and how its workers are.")
@@ -144,12 +140,25 @@ replacing(
 )
 
 
-@ctl.command(short_help="Stop the server.")
+@ctl.command(short_help="Stop the server, or an application's requests.")
+@click.argument("app", required=False)
+@click.option("--message", metavar="TEXT", help="What the clients of APP are told.")
 @click.option("--now", is_flag=True, help="Without waiting for requests in progress.")
 @click.option("--wait/--no-wait", default=True, help="Return when it has ended.  [default: wait]")
 @click.pass_context
-def stop(ctx: click.Context, now: bool, wait: bool) -> int:
-    """Stop the server gracefully: requests in progress are answered (SIGTERM)."""
+def stop(ctx: click.Context, app: str | None, message: str | None, now: bool, wait: bool) -> int:
+    """Stop the server gracefully: requests in progress are answered (SIGTERM).
+
+    With APP, refuse new requests of that application behind a front, with 503, until `resume APP`; those that wait are
+    served.
+    """
+    if app is not None:
+        if now:
+            raise OperatorError("--now is for the whole server", right="`kill PID` ends a worker")
+        say(client_of(ctx).post("/stop", {"app": app, "message": message or ""}), "done")
+        return 0
+    if message is not None:
+        raise OperatorError("a message is for the clients of an application", right='write stop APP --message "..."')
     client = client_of(ctx)
     master = open_process(client.get("/status", Status).pid) if wait else None
     result = client.post("/stop", {"now": now})
@@ -233,25 +242,25 @@ def kill(ctx: click.Context, pid: int) -> int:
     return 0
 
 
-@ctl.command(short_help="Accept no connections for now.")
+@ctl.command(short_help="Hold connections, or an application's requests.")
+@click.argument("app", required=False)
 @click.pass_context
-def pause(ctx: click.Context) -> int:
-    """Accept no connections for now: they wait in the listen queue. /readyz fails; requests in progress go on."""
-    say(client_of(ctx).post("/pause"), "paused")
+def pause(ctx: click.Context, app: str | None) -> int:
+    """Accept no connections for now: they wait in the listen queue. /readyz fails; requests in progress go on.
+
+    With APP, have new requests of that application behind a front wait in its queue, for --queue-pause at most.
+    """
+    say(client_of(ctx).post("/pause", {} if app is None else {"app": app}), "paused")
     return 0
 
 
-@ctl.command(short_help="Accept connections again.")
+@ctl.command(short_help="Go on after pause, or after stop APP.")
+@click.argument("app", required=False)
 @click.pass_context
-def resume(ctx: click.Context) -> int:
-    """Accept connections again after `pause`."""
-    say(client_of(ctx).post("/resume"), "resumed")
+def resume(ctx: click.Context, app: str | None) -> int:
+    """Accept connections again after `pause`. With APP, serve its requests again after `pause APP` or `stop APP`."""
+    say(client_of(ctx).post("/resume", {} if app is None else {"app": app}), "resumed")
     return 0
-
-
-def say(result: Mapping[str, Any], otherwise: str) -> None:
-    """What the server says it did, in its words or in ours."""
-    click.echo(plain(str(result.get("message") or otherwise)))
 
 
 def emit(value: Any) -> None:
@@ -265,3 +274,7 @@ def open_process(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except OSError:
         return None
+
+
+for verb in (split, deploy, rollback):
+    ctl.add_command(verb)

@@ -8,11 +8,11 @@ misspelt member of a command must not be taken for none.
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from drawbar.supervisor.control.line import WAIT_S, Refused, Silent
 from drawbar.supervisor.control.metrics import CONTENT_TYPE, render
@@ -29,6 +29,8 @@ MOST_WORKERS = 1024
 STACKS_S = 10.0
 """Workers tell their stacks when they come to it; one that is stuck is not waited for longer."""
 
+Timeout = Annotated[float, Meta(gt=0, le=WAIT_S)]
+
 T = TypeVar("T", bound=Struct)
 
 
@@ -39,9 +41,43 @@ class Replacing(Struct, forbid_unknown_fields=True):
 
 
 class Stopping(Struct, forbid_unknown_fields=True):
-    """`now`: without waiting for requests in progress."""
+    """`now`: without waiting for requests in progress. `app`: that one's requests are refused, with `message`."""
 
     now: bool = False
+    app: str | None = None
+    message: str = ""
+
+
+class Holding(Struct, forbid_unknown_fields=True):
+    """`app`: that one's requests; without, connections to the server."""
+
+    app: str | None = None
+
+
+class Splitting(Struct, forbid_unknown_fields=True):
+    """Shares in percent by label; null is all alike."""
+
+    app: str
+    shares: dict[str, float] | None
+
+
+class Deploying(Struct, forbid_unknown_fields=True):
+    """`wait`: answer when the queue has moved, or with `judged` at the verdict. `timeout`: seconds for the workers."""
+
+    app: str
+    label: str
+    wait: bool = False
+    judged: bool = False
+    judge: bool = True
+    timeout: Timeout | None = None
+
+
+class RollingBack(Struct, forbid_unknown_fields=True):
+    """`wait`: answer when the queue has moved."""
+
+    app: str
+    wait: bool = False
+    timeout: Timeout | None = None
 
 
 class Counting(Struct, forbid_unknown_fields=True):
@@ -92,8 +128,11 @@ class Api:
             "/workers": self._workers,
             "/logs/reopen": self._reopen,
             "/kill": self._kill,
-            "/pause": self._simply("pause"),
-            "/resume": self._simply("resume"),
+            "/pause": self._hold("pause"),
+            "/resume": self._hold("resume"),
+            "/split": self._split,
+            "/deploy": self._move("deploy", Deploying),
+            "/rollback": self._move("rollback", RollingBack),
         }
         self._routes: dict[str, dict[str, Route]] = {
             path: {"GET": route, "HEAD": route} for path, route in (probes if public else probes | asks).items()
@@ -161,25 +200,47 @@ class Api:
 
         return route
 
-    def _wait_for(self, verb: str) -> Mapping[str, Any]:
+    def _wait_for(self, verb: str, **arguments: Any) -> Mapping[str, Any]:
         """The result, when it is there. One too many is refused before the master hears of it."""
         if not self._places.acquire(blocking=False):
             why = f'{self._waiters} commands are waited for already; come later, or do without "wait" (--no-wait)'
             raise Problem(503, why)
         try:
-            return self._state.line.ask(verb, WAIT_S, wait=True)
+            return self._state.line.ask(verb, WAIT_S, wait=True, **arguments)
         finally:
             self._places.release()
 
-    def _simply(self, verb: str) -> Route:
+    def _hold(self, verb: str) -> Route:
         def route(request: Request) -> Reply:
-            _read(request.body, Plain)
-            return _json(self._state.line.ask(verb))
+            app = _read(request.body, Holding).app
+            return _json(self._state.line.ask(verb, **({} if app is None else {"app": app})))
 
         return route
 
     def _stop(self, request: Request) -> Reply:
-        return _json(self._state.line.ask("stop", now=_read(request.body, Stopping).now), 202)
+        wanted = _read(request.body, Stopping)
+        if wanted.app is None:
+            if wanted.message:
+                raise Problem(400, 'a message is for the clients of an application: say which one by "app"')
+            return _json(self._state.line.ask("stop", now=wanted.now), 202)
+        if wanted.now:
+            raise Problem(400, '"now" is for the whole server, not for an application')
+        return _json(self._state.line.ask("stop", app=wanted.app, message=wanted.message))
+
+    def _split(self, request: Request) -> Reply:
+        wanted = _read(request.body, Splitting)
+        return _json(self._state.line.ask("split", app=wanted.app, shares=wanted.shares))
+
+    def _move(self, verb: str, kind: type[Deploying] | type[RollingBack]) -> Route:
+        def route(request: Request) -> Reply:
+            wanted: Deploying | RollingBack = _read(request.body, kind)
+            arguments = msgspec.to_builtins(wanted)
+            del arguments["wait"]
+            if wanted.wait:
+                return _json(self._wait_for(verb, **arguments))
+            return _json(self._state.line.ask(verb, wait=False, **arguments), 202)
+
+        return route
 
     def _workers(self, request: Request) -> Reply:
         wanted = _read(request.body, Counting)

@@ -41,7 +41,8 @@ class Command(NamedTuple):
 
     id: int
     verb: str
-    """status, config, stacks, reload, restart, upgrade, stop, workers, reopen-logs, kill, pause or resume."""
+    """status, config, stacks, reload, restart, upgrade, stop, workers, reopen-logs, kill, pause, resume, split, deploy
+    or rollback."""
     arguments: Mapping[str, Any]
     pid: int
 

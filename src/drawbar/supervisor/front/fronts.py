@@ -6,8 +6,9 @@ what all of them see together.
 """
 
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,16 @@ Fork = Callable[[socket.socket, Iterable[int]], Spawned]
 
 FIRST: Final = 0
 """The serial of what a front is told before it begins, and of what it tells unasked."""
+ADDED: Final = ("queued", "leased")
+"""Figures that are told of all fronts together."""
+
+
+class Unfollowed(NamedTuple):
+    """An order that not every front has followed yet: who has to, and what the others had to tell."""
+
+    app: str
+    fronts: set[int]
+    figures: Counter[str]
 
 
 class Fronts:
@@ -32,8 +43,9 @@ class Fronts:
         """By process id, the one that was started last stands last."""
         self._present: dict[int, set[tuple[str, str, int]]] = {}
         self._serial = FIRST
-        self.on_news: Callable[[News], object] = lambda news: None
-        """Called when what it is about is taken in."""
+        self._unfollowed: dict[int, Unfollowed] = {}
+        """Orders by serial."""
+        self._listeners: list[Callable[[News], object]] = []
 
     # -- what is wanted
 
@@ -51,20 +63,32 @@ class Fronts:
         return {app: traffic for app, traffic in self._traffic.items() if not traffic.is_usual()}
 
     def want(self, app: str, traffic: Traffic) -> int:
-        """Tells it; returns the serial by which the front that serves will say that it holds.
+        """Tells it. Returns the serial with which a Holds tells that every front follows it.
 
-        Raises OperatorError when that one does not take it, and then nothing has changed.
+        FIRST when there is no front: the next one will, from its beginning.
+
+        Raises OperatorError when the front that serves does not take it, and then nothing has changed.
         """
         order = Order({app: traffic}, self._serial + 1)
-        for number, channel in enumerate(reversed(self._channels.values())):
+        told: set[int] = set()
+        for pid, channel in reversed(self._channels.items()):
             try:
                 channel.send(order)
+                told.add(pid)
             except OperatorError:
-                if number == 0:
+                if not told and pid == self._newest:
                     raise
-        self._serial += 1
         self._traffic[app] = traffic
+        if not told:
+            return FIRST
+        self._serial += 1
+        self._unfollowed[self._serial] = Unfollowed(app, told, Counter())
         return self._serial
+
+    @property
+    def _newest(self) -> int | None:
+        """The one that serves, or is about to."""
+        return next(reversed(self._channels), None)
 
     def labels(self, app: str) -> dict[str, set[int]]:
         """Those whose workers are there, with their processes."""
@@ -99,14 +123,24 @@ class Fronts:
         if channel is None:
             return
         channel.close()
+        for serial in list(self._unfollowed):
+            self._on_followed(pid, serial, {})
         for app, label, worker in self._present.pop(pid):
-            self.on_news(Seen(app, label, worker, is_there=False))
+            self._tell(Seen(app, label, worker, is_there=False))
 
     def descriptors(self) -> list[int]:
         """No child shall hold these."""
         return [channel.fileno() for channel in self._channels.values()]
 
     # -- news
+
+    def hear(self, listener: Callable[[News], object]) -> None:
+        """Has `listener` called with all news, when what they are about is taken in."""
+        self._listeners.append(listener)
+
+    def _tell(self, news: News) -> None:
+        for listener in self._listeners:
+            listener(news)
 
     def on_report(self, pid: int, line: str) -> None:
         """A line of a front."""
@@ -116,14 +150,15 @@ class Fronts:
         if isinstance(news, Seen):
             key = (news.app, news.label, news.pid)
             (self._present[pid].add if news.is_there else self._present[pid].discard)(key)
-        elif pid != next(reversed(self._channels)):
-            # One that drains has nothing to say about what holds.
-            return
-        elif isinstance(news, Judged):
-            self._on_judged(news)
         elif isinstance(news, Holds):
-            self._on_holds(news)
-        self.on_news(news)
+            self._on_holds(pid, news)
+            return
+        elif pid != self._newest:
+            # One that drains has nothing to say about versions.
+            return
+        else:
+            self._on_judged(news)
+        self._tell(news)
 
     def _on_judged(self, news: Judged) -> None:
         """The front has moved the queue already."""
@@ -131,10 +166,27 @@ class Fronts:
         if traffic.judge is not None and traffic.judge.new == news.label:
             self._traffic[news.app] = traffic.judged(kept=bool(news.figures.get("kept")))
 
-    def _on_holds(self, news: Holds) -> None:
+    def _on_holds(self, pid: int, news: Holds) -> None:
+        serial = int(news.figures.get("serial", FIRST))
+        if pid == self._newest:
+            self._learn(news, unasked=serial == FIRST)
+        self._on_followed(pid, serial, news.figures)
+
+    def _learn(self, news: Holds, *, unasked: bool) -> None:
         traffic, known = self.traffic(news.app), news.figures.get("known")
-        if traffic.gate == "paused" and news.figures.get("gate") == "open" and news.figures.get("serial") == FIRST:
+        if unasked and traffic.gate == "paused" and news.figures.get("gate") == "open":
             self._traffic[news.app] = traffic = traffic.resumed()
         if traffic.judge is not None and known is not None:
             judge = msgspec.structs.replace(traffic.judge, known=tuple(known))
             self._traffic[news.app] = msgspec.structs.replace(traffic, judge=judge)
+
+    def _on_followed(self, pid: int, serial: int, figures: Mapping[str, Any]) -> None:
+        """One front less to wait for: it follows, or has ended."""
+        order = self._unfollowed.get(serial)
+        if order is None or pid not in order.fronts:
+            return
+        order.fronts.discard(pid)
+        order.figures.update({name: int(figures.get(name, 0)) for name in ADDED})
+        if not order.fronts:
+            del self._unfollowed[serial]
+            self._tell(Holds(order.app, {"serial": serial, **order.figures}))

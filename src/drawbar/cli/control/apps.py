@@ -1,0 +1,85 @@
+"""The verbs of `drawbar ctl` that are about an application's requests: whose they are, and from when on."""
+
+from typing import Final
+
+import click
+
+from drawbar.cli.control.asking import client_of, say
+from drawbar.config import OperatorError
+
+EVEN: Final = "off"
+"""In place of shares: none."""
+SHARES: Final = "LABEL=N%... | off"
+RIGHT: Final = f"write LABEL=N% such as v8=10%, =N% for workers without a label, or {EVEN}"
+
+TIMEOUT = click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For the workers to be there."
+)
+WAIT = click.option("--wait/--no-wait", default=True, help="Return when the queue has moved.  [default: wait]")
+
+
+@click.command(short_help="Share an application's requests out to versions.")
+@click.argument("app")
+@click.argument("shares", nargs=-1, required=True, metavar=SHARES)
+@click.pass_context
+def split(ctx: click.Context, app: str, shares: tuple[str, ...]) -> int:
+    """Give each label its share of APP's requests, in percent.
+
+    What is left of a hundred goes to the one label that is not named; a label without a share gets nothing. `=N%` is
+    for workers without a label. `off`: all workers alike, whatever their label.
+    """
+    body = {"app": app, "shares": None if shares == (EVEN,) else dict(map(read_share, shares))}
+    say(client_of(ctx).post("/split", body), "done")
+    return 0
+
+
+def read_share(text: str) -> tuple[str, float]:
+    """LABEL=N%. Raises OperatorError."""
+    label, equals, percent = text.rpartition("=")
+    try:
+        share = float(percent.removesuffix("%"))
+    except ValueError:
+        share = -1.0
+    if not equals or not 0 <= share <= 100:
+        raise OperatorError(f"{text!r} is no share", right=RIGHT)
+    return label, share
+
+
+@click.command(short_help="Move an application's requests to a new version.")
+@click.argument("app")
+@click.option("--label", required=True, metavar="TEXT", help="Of the new version's workers.")
+@TIMEOUT
+@click.option("--judge/--no-judge", default=True, help="Go back when its first answers are worse.  [default: judge]")
+@click.option("--judged", is_flag=True, help="Return when it has been judged.")
+@WAIT
+@click.pass_context
+def deploy(
+    ctx: click.Context, app: str, label: str, timeout: float | None, judge: bool, judged: bool, wait: bool
+) -> int:
+    """Move APP's requests to the workers labelled --label, as soon as they are there.
+
+    They are workers elsewhere (`drawbar work --label`), and may be started before or after. The first 50 answers are
+    judged: when they are worse than those of the version before, it has everything again.
+    """
+    if judged and not (judge and wait):
+        raise OperatorError("--judged waits for the verdict, and --no-judge and --no-wait do without")
+    body = {"app": app, "label": label, "judge": judge, "judged": judged, "wait": wait}
+    say(client_of(ctx).post("/deploy", body | timed(timeout), wait=wait), f"{app}: waiting for workers of {label}")
+    return 0
+
+
+@click.command(short_help="Move them back to the version before.")
+@click.argument("app")
+@TIMEOUT
+@WAIT
+@click.pass_context
+def rollback(ctx: click.Context, app: str, timeout: float | None, wait: bool) -> int:
+    """Move APP's requests back to the version before the last deploy; take back a deploy that is under way."""
+    body = {"app": app, "wait": wait}
+    say(client_of(ctx).post("/rollback", body | timed(timeout), wait=wait), f"{app}: moving back")
+    return 0
+
+
+def timed(timeout: float | None) -> dict[str, float]:
+    """The member that says so, if somebody did."""
+    return {} if timeout is None else {"timeout": timeout}

@@ -1,0 +1,325 @@
+"""Whose an application's requests are, ordered by `drawbar ctl`: a real front, and workers that the test is.
+
+Client, front and worker take turns: a client asks, a worker reads and answers, the client reads.
+"""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.server.conftest import SITES
+from tests.support.raw import RawClient, Response
+from tests.support.server import PATIENCE_S, Server, Servers
+
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BAD = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+
+
+class Worker(RawClient):
+    """A slot of a worker that attached with a label."""
+
+    def __init__(self, front: "Fronted", label: str) -> None:
+        super().__init__(front.api)
+        query = f"app=app&label={label}" if label else "app=app"
+        upgrade = "Connection: Upgrade\r\nUpgrade: PTTH/1.0"
+        self.send(f"GET /api/v2/attach?{query} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n\r\n".encode())
+        assert self.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+
+    def serve(self, answer: bytes = OK) -> None:
+        """The next request that comes to it."""
+        self.read_until(b"\r\n\r\n")
+        self.send(answer)
+
+
+class Fronted:
+    """A front that `ctl` reaches, and who connects to it."""
+
+    def __init__(self, servers: Servers, path: Path, *options: str) -> None:
+        self.path = str(path / "c.sock")
+        whole = ["--api", "127.0.0.1:0", "--control-socket", self.path, *options]
+        self.server: Server = servers(None, *whole, command="serve", cwd=path)
+        host, _, port = self.server.api.removeprefix("http://").rpartition(":")
+        self.api = (host, int(port))
+        self._connections: list[RawClient] = []
+        self._commands: list[subprocess.Popen[str]] = []
+
+    def worker(self, label: str = "") -> Worker:
+        worker = Worker(self, label)
+        self._connections.append(worker)
+        return worker
+
+    def client(self) -> RawClient:
+        """One that has asked."""
+        client = RawClient((self.server.host, self.server.port))
+        self._connections.append(client)
+        client.send(GET)
+        return client
+
+    def exchange(self, worker: Worker, answer: bytes = OK) -> Response:
+        client = self.client()
+        worker.serve(answer)
+        response = client.response()
+        client.close()
+        return response
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "drawbar", "ctl", "--control", self.path, *arguments]
+
+    def ctl(self, *arguments: str) -> str:
+        """What it says, when it has done it."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def refused(self, *arguments: str) -> str:
+        """Why it does not."""
+        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        assert (done.returncode, done.stdout) == (1, ""), done.stdout
+        return done.stderr.strip().removeprefix("drawbar: error: ")
+
+    def begin(self, *arguments: str) -> "subprocess.Popen[str]":
+        """A command that takes its time; it is under way when the log says so."""
+        pipe = subprocess.PIPE
+        self._commands.append(subprocess.Popen(self.command(*arguments), stdout=pipe, stderr=pipe, text=True))
+        return self._commands[-1]
+
+    def front_pid(self) -> int:
+        pid = self.server.process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text() == "drawbar-front\n":
+                return int(child)
+        raise AssertionError("no front")
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        for command in self._commands:
+            command.kill()
+            command.communicate()
+
+
+@pytest.fixture
+def front(server: Servers, tmp_path: Path) -> Iterator[Fronted]:
+    made = Fronted(server, tmp_path)
+    yield made
+    made.close()
+
+
+def has_nothing(client: RawClient) -> bool:
+    """No byte has come."""
+    client.socket.setblocking(False)
+    try:
+        return not client.socket.recv(1)
+    except BlockingIOError:
+        return True
+    finally:
+        client.socket.settimeout(PATIENCE_S)
+
+
+def end(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out.strip(), err.strip()
+
+
+# -- pause, stop, resume
+
+
+def test_requests_wait_in_a_pause_and_are_served_after(front: Fronted) -> None:
+    worker = front.worker()
+    assert front.ctl("pause", "app") == "app: requests wait, for 300 s at most"
+    client = front.client()
+    # Whatever it was to be given it has by the time the front answers this.
+    assert front.ctl("pause", "app").startswith("app: requests wait")
+    assert has_nothing(worker)
+    assert front.ctl("resume", "app") == "app: requests are served"
+    worker.serve()
+    assert client.response().body == b"ok"
+
+
+def test_a_pause_says_what_is_still_answered(front: Fronted) -> None:
+    worker = front.worker()
+    client = front.client()
+    worker.read_until(b"\r\n\r\n")
+    assert front.ctl("pause", "app") == "app: requests wait, for 300 s at most; 1 still answered"
+    worker.send(OK)
+    assert client.response().status == 200
+
+
+@pytest.mark.parametrize("order", ["crash", "reload", "upgrade"])
+def test_a_pause_outlives_the_front(front: Fronted, order: str) -> None:
+    front.ctl("pause", "app")
+    if order == "crash":
+        os.kill(front.front_pid(), signal.SIGKILL)
+        front.server.log.wait_for(r"front 1 is ready")
+    else:
+        front.ctl(order)
+    worker, client = front.worker(), front.client()
+    assert front.ctl("pause", "app").startswith("app: requests wait")
+    assert has_nothing(worker)
+    front.ctl("resume", "app")
+    worker.serve()
+    assert client.response().body == b"ok"
+    # After an upgrade it is nobody's child here.
+    front.ctl("stop")
+
+
+def test_a_stop_turns_clients_away_with_its_message(front: Fronted) -> None:
+    worker = front.worker()
+    assert front.ctl("stop", "app", "--message", "back at noon") == "app: requests are refused"
+    answer = front.client().response()
+    assert (answer.status, b"back at noon" in answer.body) == (503, True)
+    front.ctl("resume", "app")
+    assert front.exchange(worker).status == 200
+
+
+# -- shares
+
+
+def test_a_split_gives_each_label_its_share(front: Fronted) -> None:
+    old, new = front.worker("v7"), front.worker("v8")
+    assert front.ctl("split", "app", "v8=25%") == "app: v7 75 %, v8 25 %"
+    got = []
+    for _ in range(8):
+        client = front.client()
+        while True:
+            worker = next((worker for worker in (old, new) if not has_nothing_waiting(worker)), None)
+            if worker is not None:
+                break
+        got.append("v7" if worker is old else "v8")
+        worker.serve()
+        client.response()
+        client.close()
+    assert (got.count("v7"), got.count("v8")) == (6, 2)
+    assert front.ctl("split", "app", "off") == "app: all labels alike"
+
+
+def has_nothing_waiting(worker: Worker) -> bool:
+    """No byte can be read, and none is."""
+    return not select.select([worker.socket], [], [], 0.01)[0]
+
+
+def test_what_cannot_be_split_is_refused(front: Fronted) -> None:
+    assert front.refused("split", "app", "v8=10%").startswith(
+        "app: whose are the other 90 % (no other label is there)?"
+    )
+    front.worker("v7")
+    front.worker()
+    why = "app: v8: no worker is there; there is v7, workers without a label"
+    assert wait_until_refused(front, why, "split", "app", "v8=10%", "v7=90%")
+    assert front.refused("split", "app", "v7=70%", "=40%") == "app: these shares come to 110 %; all together are 100 %"
+    assert front.ctl("split", "app", "v7=70%") == "app: workers without a label 30 %, v7 70 %"
+
+
+def wait_until_refused(front: Fronted, why: str, *arguments: str) -> bool:
+    """Workers are there for the master a moment after their connections are."""
+    return any(front.refused(*arguments) == why for _ in range(100))
+
+
+def test_unknown_applications_and_servers_without_a_queue(front: Fronted, server: Servers, tmp_path: Path) -> None:
+    assert front.refused("pause", "blog") == "there is no application 'blog'; there is app"
+    fused = str(tmp_path / "fused.sock")
+    server("plain:app", "--control-socket", fused, chdir=SITES)
+    done = subprocess.run(
+        [sys.executable, "-m", "drawbar", "ctl", "--control", fused, "deploy", "app", "--label", "v8"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "this server has no queue" in done.stderr) == (1, True)
+
+
+# -- versions
+
+
+def test_a_deploy_waits_for_the_new_workers_and_moves_everything(front: Fronted) -> None:
+    old = front.worker("v7")
+    front.exchange(old)
+    deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
+    front.server.log.wait_for("app: deploying v8")
+    front.exchange(old)
+    new = front.worker("v8")
+    front.server.log.wait_for("app: v8 has everything, ")
+    for _ in range(50):
+        assert front.exchange(new).status == 200
+    code, out, _ = end(deploy)
+    assert (code, out) == (0, "app: v8 stays: 0 of 50 answers failed, of the last 2 of v7 0")
+    assert has_nothing(old)
+    # The old one is still there, so this is a matter of a moment.
+    assert re.fullmatch(r"app: v7 has everything, 0\.\d s after the order", front.ctl("rollback", "app"))
+    assert front.exchange(old).status == 200
+
+
+def test_a_version_that_answers_worse_is_taken_back(front: Fronted) -> None:
+    old = front.worker("v7")
+    for _ in range(20):
+        front.exchange(old)
+    new = front.worker("v8")
+    front.ctl("split", "app", "v7=100%", "v8=0%")
+    deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
+    front.server.log.wait_for("app: v8 has everything, ")
+    for _ in range(6):
+        assert front.exchange(new, BAD).status == 500
+    assert front.exchange(old).status == 200
+    code, _, err = end(deploy)
+    why = "app: v8 is worse than v7: 6 of 6 answers failed, of the last 20 of v7 0; v7 has everything"
+    assert (code, err) == (1, f"drawbar: error: {why}")
+    assert front.refused("rollback", "app") == "app: nothing has been deployed that could be taken back"
+
+
+def test_nobody_comes(front: Fronted) -> None:
+    old = front.worker("v7")
+    why = "app: no worker labelled v8 was there within 0.1 s; v7 has everything"
+    assert wait_until_refused(front, why, "deploy", "app", "--label", "v8", "--timeout", "0.1")
+    assert front.exchange(old).status == 200
+    # It was held for its turn, and is not any more.
+    old.close()
+    assert front.exchange(front.worker("v8")).status == 200
+
+
+def test_one_deploy_at_a_time_and_none_while_it_lasts(front: Fronted) -> None:
+    front.worker("v7")
+    front.ctl("deploy", "app", "--label", "v8", "--no-wait")
+    why = "app: a deploy of v8 is under way: it waits for the new version's workers"
+    assert front.refused("deploy", "app", "--label", "v9") == why
+    assert front.refused("split", "app", "off") == why
+    assert "a deploy of app is under way" in front.refused("upgrade")
+    assert front.ctl("rollback", "app") == "app: v8 was taken back"
+    front.ctl("split", "app", "off")
+
+
+def test_a_deploy_is_judged_by_the_next_front_when_the_first_one_crashes(front: Fronted) -> None:
+    old = front.worker("v7")
+    for _ in range(10):
+        front.exchange(old)
+    front.worker("v8")
+    deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
+    front.server.log.wait_for("app: v8 has everything, ")
+    os.kill(front.front_pid(), signal.SIGKILL)
+    front.server.log.wait_for(r"front 1 is ready")
+    again = front.worker("v8")
+    for _ in range(50):
+        assert front.exchange(again).status == 200
+    assert end(deploy)[1] == "app: v8 stays: 0 of 50 answers failed, of the last 10 of v7 0"
+
+
+def test_a_deploy_by_real_workers(front: Fronted, server: Servers) -> None:
+    url = front.server.api
+    options = ["--from", url, "--threads", "1"]
+    old = server("plain:app", *options, "--label", "v7", command="work", bind=None, chdir=SITES)
+    old.log.wait_for("attached to")
+    first = front.client().response()
+    deploy = front.begin("deploy", "app", "--label", "v8")
+    front.server.log.wait_for("app: deploying v8")
+    new = server("plain:app", *options, "--label", "v8", command="work", bind=None, chdir=SITES)
+    new.log.wait_for("attached to")
+    assert end(deploy)[0] == 0
+    old.stop()
+    assert (first.status, front.client().response().status) == (200, 200)
