@@ -6,6 +6,7 @@ in it takes long.
 
 import gc
 import os
+import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from drawbar.pull.front import Front
 from drawbar.pull.leaving import Leaving
 from drawbar.pull.told import values_of
 from drawbar.supervisor.child import Reporter
+from drawbar.supervisor.front import secure
 from drawbar.supervisor.front.line import Line, Notes
 from drawbar.supervisor.front.plan import make_queue, routes_of
 from drawbar.supervisor.listening.listeners import Listeners, Sockets
@@ -41,6 +43,10 @@ from drawbar.supervisor.worker.ear import obey_signals
 from drawbar.supervisor.worker.life import count_in, raise_open_files
 from drawbar.supervisor.worker.site import Site, make_policy, server_name
 from drawbar.supervisor.worker.stacks import Stacks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
 
 NAME: Final = "front"
 
@@ -61,7 +67,8 @@ def run_front(
     log = Log.from_config(config.log)
     stacks = Stacks(log)
     # Workers that are attached are no connections of the site: none of them takes a client's file.
-    raise_open_files(config.limits.connections + config.api.attached)
+    context = secure.make_context(config.api)
+    raise_open_files(config.limits.connections + config.api.attached * (secure.FILES_A_LINE if context else 1))
     granted = read_tokens(config)
     access_log = None
     if config.log.access != "off":
@@ -91,12 +98,7 @@ def run_front(
         line.obey(listeners.orders)
     for listener in site.listeners:
         site.attend(reactor, listener, front)
-    for listener in listeners.api:
-        listener.setblocking(False)
-        connector = Http1Connector(
-            api_policy(server_header=config.server.server_header), api.handler, "http", server_name(listener)
-        )
-        listen(reactor, listener, connector, exclusive=False)
+    door = open_api(config, api, reactor, listeners, context, log)
     stacks.attach(reactor)
     # What start-up made stays: collections need not walk it for every request's garbage.
     gc.collect()
@@ -108,10 +110,47 @@ def run_front(
     try:
         reactor.run()
         reactor.close()
+        if door is not None:
+            door.close()
         ignore_signals()
         return 0
     finally:
         stop_counting()
+
+
+def open_api(
+    config: Config, api: Api, reactor: Reactor, listeners: Sockets, context: "ssl.SSLContext | None", log: Log
+) -> secure.SecureDoor | None:
+    """Listens for workers; what comes by TLS comes through the door that is returned."""
+    plain, encrypted = secure.plain_and_secure([*listeners.api], context)
+
+    def connector(listener: socket.socket) -> Http1Connector:
+        scheme = "https" if listener in encrypted else "http"
+        return Http1Connector(
+            api_policy(server_header=config.server.server_header), api.handler, scheme, server_name(listener)
+        )
+
+    for listener in listeners.api:
+        listener.setblocking(False)
+    for listener in plain:
+        listen(reactor, listener, connector(listener), exclusive=False)
+    for address in secure.exposed(plain):
+        log.warning(
+            f"the API on http://{address} is not encrypted: whoever is on the way reads requests, responses and "
+            "tokens; write --api-cert-file PATH, unless the network is private"
+        )
+    if context is None or not encrypted:
+        return None
+    door = secure.SecureDoor(
+        encrypted,
+        context,
+        make_connector=connector,
+        most=config.limits.connections + config.api.attached,
+        is_full=lambda: reactor.connections >= config.limits.connections,
+        tell=lambda line: log.info(f"the API: {line}"),
+    )
+    door.open(reactor)
+    return door
 
 
 def read_tokens(config: Config) -> tokens.Tokens | None:
