@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 
 from drawbar.net.inspect import Probe, ProbeConnector, connections, is_exclusive, set_room
-from drawbar.net.listener import adopt, listen
+from drawbar.net.listener import adopt, listen, serve_for
 from drawbar.net.reactor import Reactor
 from tests.support.inprocess import Stepped
 from tests.support.server import PATIENCE_S
@@ -670,6 +670,31 @@ def test_a_reactor_with_an_adopted_connection_ends_with_it() -> None:
         site.reactor.run()
         assert emptied == [True]
         assert site.reactor.is_draining()
+
+
+@pytest.mark.parametrize(
+    ("host", "known"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("fe80::1%lo", "fe80::1"),
+    ],
+)
+def test_a_connection_is_served_for_a_peer_that_it_does_not_come_from(host: str, known: str) -> None:
+    ours, theirs = socket.socketpair()
+    with Stepped() as site, theirs:
+        ours.setblocking(False)
+        serve_for(site.reactor, ours.detach(), ProbeConnector(), (host, 4242))
+        assert [view.peer for view in connections(site.reactor)] == [(known, 4242)]
+
+
+def test_a_peer_without_an_address_is_served_by_nobody() -> None:
+    ours, theirs = socket.socketpair()
+    with Stepped() as site, ours, theirs:
+        with pytest.raises(ValueError, match="'somewhere' is no address"):
+            serve_for(site.reactor, ours.fileno(), ProbeConnector(), ("somewhere", 4242))
+        assert site.reactor.connections == 0
 
 
 def test_a_socket_without_a_peer_is_not_adopted() -> None:

@@ -33,6 +33,24 @@ class ApiConfig(Section, frozen=True, kw_only=True):
         Path | None,
         Meta(description="File of the tokens workers show: on each line one, then its applications or `*`."),
     ] = None
+    cert_file: Annotated[
+        Path | None,
+        Meta(
+            description="Certificate (PEM) of the API, with those that vouch for it: its TCP addresses then speak TLS "
+            "1.2 or newer. Read anew at a reload."
+        ),
+    ] = None
+    key_file: Annotated[
+        Path | None,
+        Meta(description="Private key (PEM) of that certificate, without a password; unset is in the same file."),
+    ] = None
+    client_ca_file: Annotated[
+        Path | None,
+        Meta(
+            description="Certificates (PEM) one of which must vouch for the certificate that every worker then shows."
+        ),
+        Hint(option="api-client-ca"),
+    ] = None
     polls: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Workers that wait for a request on the polling lanes."),
@@ -55,6 +73,12 @@ class ApiConfig(Section, frozen=True, kw_only=True):
         if exposed and self.token_file is None:
             why = f"{exposed[0]} can be reached from other machines, and whoever reaches the API answers for the site"
             yield Conflict(("bind", "token_file"), f"{why}; write --api-token-file PATH, or listen on 127.0.0.1")
+        if self.cert_file is None:
+            if self.key_file is not None:
+                yield Conflict(("key_file", "cert_file"), "a key without its certificate; write --api-cert-file PATH")
+            if self.client_ca_file is not None:
+                why = "certificates of workers are seen by TLS only"
+                yield Conflict(("client_ca_file", "cert_file"), f"{why}; write --api-cert-file PATH")
 
 
 def is_of_this_machine(bind: Bind) -> bool:

@@ -24,6 +24,8 @@ cdef struct HostNames:
     HostName names[HOST_NAMES]
 
 cdef void read_address(Sockaddr* into, sockaddr_storage* address) noexcept nogil
+# What is written so: ValueError for text that is no IP address. A zone (RFC 4007) is left out.
+cdef int parse_address(Sockaddr* into, str host, uint16_t port) except -1
 # Text of an IP address. Clients come again, so the last ones are remembered.
 cdef str host_name(HostNames* names, const Sockaddr* address)
 cdef void host_names_clear(HostNames* names) noexcept

@@ -28,8 +28,10 @@ cdef extern from "<netinet/in.h>" nogil:
         uint16_t sin6_port
         in6_addr sin6_addr
     uint16_t ntohs(uint16_t value)
+    uint16_t htons(uint16_t value)
 
 cdef extern from "<arpa/inet.h>" nogil:
+    int inet_pton(int family, const char* text, void* into)
     const char* inet_ntop(int family, const void* address, char* into, socklen_t room)
 
 
@@ -53,6 +55,23 @@ cdef void read_address(Sockaddr* into, sockaddr_storage* address) noexcept nogil
             memcpy(into.ip, v6.sin6_addr.s6_addr, 16)
     else:
         into.family = 0
+
+
+cdef int parse_address(Sockaddr* into, str host, uint16_t port) except -1:
+    cdef sockaddr_storage address
+    cdef sockaddr_in* v4 = <sockaddr_in*>&address
+    cdef sockaddr_in6* v6 = <sockaddr_in6*>&address
+    cdef bytes text = host.partition("%")[0].encode("ascii", "replace")
+    if inet_pton(AF_INET, text, &v4.sin_addr) == 1:
+        address.ss_family = AF_INET
+        v4.sin_port = htons(port)
+    elif inet_pton(AF_INET6, text, &v6.sin6_addr) == 1:
+        address.ss_family = AF_INET6
+        v6.sin6_port = htons(port)
+    else:
+        raise ValueError(f"{host!r} is no address")
+    read_address(into, &address)
+    return 0
 
 
 cdef inline bint _zero(const uint8_t* data, int size) noexcept nogil:

@@ -9,7 +9,7 @@ call waits that could come of it (Reactor.set_room).
 from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EPERM, EPROTO, errno
 from libc.stdint cimport uint32_t
 from posix.unistd cimport close
-from drawbar.net.addresses cimport read_address, sockaddr, sockaddr_storage
+from drawbar.net.addresses cimport Sockaddr, parse_address, read_address, sockaddr, sockaddr_storage
 from drawbar.net.connection cimport Connection
 from drawbar.net.reactor cimport (
     ACCEPT_RETRY_MS, EPOLLIN, EPOLLRDHUP, ROOM_NONE, Reactor, Source, TURN_KEPT, Turn)
@@ -68,19 +68,30 @@ def adopt(Reactor reactor, int fd, Connector connector):
     take(reactor, fd, connector)
 
 
+def serve_for(Reactor reactor, int fd, Connector connector, tuple peer):
+    """Serves a connected, non-blocking stream socket as a connection of `peer`, an (address, port): what it says comes
+    from there, by a way of its own. The descriptor is the reactor's from now on.
+    """
+    cdef Sockaddr address
+    parse_address(&address, peer[0], peer[1])
+    _begin(reactor, connector, fd, &address)
+
+
 cdef Connection take(Reactor reactor, int fd, Connector connector):
     """Makes the connection of a connected, non-blocking stream socket, which is the reactor's from now on.
 
     Raises OSError for a socket that is not connected, and then the descriptor stays the caller's.
     """
     cdef sockaddr_storage address
+    cdef Sockaddr peer
     cdef socklen_t size = sizeof(address)
     if getpeername(fd, <sockaddr*>&address, &size) < 0:
         raise OSError(errno, os.strerror(errno))
-    return _begin(reactor, connector, fd, &address)
+    read_address(&peer, &address)
+    return _begin(reactor, connector, fd, &peer)
 
 
-cdef Connection _begin(Reactor reactor, Connector connector, int fd, sockaddr_storage* address):
+cdef Connection _begin(Reactor reactor, Connector connector, int fd, const Sockaddr* peer):
     """Makes the connection of an accepted socket, which is closed when that fails."""
     cdef Connection connection
     try:
@@ -89,7 +100,7 @@ cdef Connection _begin(Reactor reactor, Connector connector, int fd, sockaddr_st
         close(fd)
         raise
     connection.fd = fd
-    read_address(&connection.peer, address)
+    connection.peer = peer[0]
     reactor.connection_opened()
     try:
         connection.start(EPOLLIN | EPOLLRDHUP)
@@ -131,6 +142,7 @@ cdef class Listener(Source):
     cdef int _take(self, int most) except -1:
         """Accepts so many connections at most, and says how many."""
         cdef sockaddr_storage address
+        cdef Sockaddr peer
         cdef socklen_t size
         cdef int fd
         cdef int taken = 0
@@ -146,7 +158,8 @@ cdef class Listener(Source):
                 if errno != EAGAIN:
                     self._out_of(errno)
                 break
-            _begin(self.reactor, self.connector, fd, &address)
+            read_address(&peer, &address)
+            _begin(self.reactor, self.connector, fd, &peer)
             taken += 1
         return taken
 

@@ -85,7 +85,7 @@ class Attempt:
             self.socket = socket.socket(address.family, socket.SOCK_STREAM)
             self.socket.setblocking(False)
             if address.family != socket.AF_UNIX:
-                _tune(self.socket, self._vanish_timeout_s)
+                tune(self.socket, self._vanish_timeout_s)
             error = self.socket.connect_ex(address.where)
         except OSError as failed:
             # No such family on this machine, a path that is too long.
@@ -177,7 +177,7 @@ class Attempt:
             return None
 
 
-def _tune(sock: socket.socket, vanish_timeout_s: float) -> None:
+def tune(sock: socket.socket, vanish_timeout_s: float) -> None:
     """Small answers go at once, and a peer that has vanished without a word is noticed (tcp(7))."""
     whole = max(3, round(vanish_timeout_s))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

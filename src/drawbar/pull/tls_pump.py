@@ -1,13 +1,14 @@
-"""TLS for connections a worker dials: a reactor knows none, so a thread stands between it and the front.
+"""TLS between workers and fronts, at either side: a reactor knows none, so a thread stands between it and the peer.
 
 Lives here: the codec (ciphertext in, plain bytes out, and back; no socket), and the pump, one thread for a process,
-that moves bytes between the socket of each front and a socket pair whose other end the reactor serves on.
+that moves bytes between the socket of each peer and a socket pair whose other end the reactor serves on. Handshakes are
+made before: by who dials (attempt.py), or receives (tls_reception.py).
 
 Invariants:
 - What one side does not take is held up to a bound; then the other side is not read.
 - The end of either side reaches the other behind all its bytes, and as an end: TLS says so (close_notify, RFC 8446
   section 6.1).
-- A line that the reactor has let go of ends, whatever its front does.
+- A line that the reactor has let go of ends, whatever its peer does.
 """
 
 import selectors
@@ -24,17 +25,20 @@ READ_BYTES: Final = 65_536
 HELD_BYTES: Final = 262_144
 """Of one direction of one line; past it the side they come from is not read."""
 LINGER_S: Final = 2.0
-"""For the front to close, once the reactor has: as long as the reactor itself would wait."""
+"""For the peer to close, once the reactor has: as long as the reactor itself would wait."""
 FAREWELL_S: Final = 10.0
-"""For what is held when the worker ends; the master's patience may be shorter."""
+"""For what is held when the process ends; the master's patience may be shorter."""
 
 
 class TlsCodec:
-    """One connection's TLS, as its client. Raises ssl.SSLError when the peer breaks the protocol or is not trusted."""
+    """One connection's TLS. Raises ssl.SSLError when the peer breaks the protocol or is not trusted.
 
-    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+    server_name: of the server that we are the client of; None: we are the server.
+    """
+
+    def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_hostname=server_name)
+        self._tls = context.wrap_bio(self._in, self._out, server_side=server_name is None, server_hostname=server_name)
         self.has_ended = False
         """The peer will send no more."""
 
@@ -86,14 +90,16 @@ class TlsCodec:
 
 
 class Line:
-    """One connection: the front's socket, its codec, and our end of the pair. Everything here is non-blocking."""
+    """One connection: the peer's socket, its codec, and our end of the pair. Everything here is non-blocking."""
 
-    def __init__(self, outer: socket.socket, codec: TlsCodec, inner: socket.socket, first: bytes) -> None:
+    def __init__(
+        self, outer: socket.socket, codec: TlsCodec, inner: socket.socket, first: bytes, unsent: bytes
+    ) -> None:
         self.outer, self.inner = outer, inner
         self._codec = codec
         self._to_inner = bytearray(first)
-        self._to_outer = bytearray()
-        self._reads_outer = self._reads_inner = True
+        self._to_outer = bytearray(unsent)
+        self._reads_outer, self._reads_inner = not codec.has_ended, True
         self._told_inner = self._told_outer = False
         self.deadline: float | None = None
 
@@ -191,15 +197,19 @@ class Pump:
         """Begins."""
         self._thread.start()
 
-    def add(self, outer: socket.socket, codec: TlsCodec, first: bytes) -> socket.socket:
-        """Serves a front's socket, and returns what the reactor is to serve on. From any thread.
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self._lines) + len(self._new)
 
-        first: bytes that were decoded already.
+    def add(self, outer: socket.socket, codec: TlsCodec, first: bytes, unsent: bytes = b"") -> socket.socket:
+        """Serves a peer's socket, and returns what the reactor is to serve on. From any thread.
+
+        first: bytes that were decoded already. unsent: what the codec has put out, and the peer has not got.
         """
         inner, given = socket.socketpair()
         inner.setblocking(False)
         given.setblocking(False)
-        self._new.append(Line(outer, codec, inner, first))
+        self._new.append(Line(outer, codec, inner, first, unsent))
         self._waker.wake()
         return given
 

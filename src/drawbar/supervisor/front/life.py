@@ -6,10 +6,10 @@ in it takes long.
 
 import gc
 import os
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from socket import socket
 
 from drawbar.config import Config, OperatorError
 from drawbar.exchange.access_log import AccessLog
@@ -28,6 +28,7 @@ from drawbar.pull.front import Front
 from drawbar.pull.leaving import Leaving
 from drawbar.pull.told import values_of
 from drawbar.supervisor.child import Reporter
+from drawbar.supervisor.front import secure
 from drawbar.supervisor.front.line import Line, Notes
 from drawbar.supervisor.front.place import FIGURES
 from drawbar.supervisor.front.plan import make_queue, routes_of
@@ -39,6 +40,10 @@ from drawbar.supervisor.worker.ear import obey_signals
 from drawbar.supervisor.worker.life import count_in, raise_open_files
 from drawbar.supervisor.worker.site import Site, make_policy, server_name
 from drawbar.supervisor.worker.stacks import Stacks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ssl
 
 
 def run_front(
@@ -56,8 +61,9 @@ def run_front(
     report_fd = report.fileno() if isinstance(report, Reporter) else -1
     log = Log.from_config(config.log)
     stacks = Stacks(log)
+    context = secure.make_context(config.api)
     # Workers that are attached are no connections of the site: none of them takes a client's file.
-    raise_open_files(config.limits.connections + config.api.attached)
+    raise_open_files(config.limits.connections + config.api.attached * (secure.FILES_A_LINE if context else 1))
     granted = read_tokens(config)
     access_log = None
     if config.log.access != "off":
@@ -87,12 +93,7 @@ def run_front(
         line.obey(listeners.orders)
     for listener in site.listeners:
         site.attend(reactor, listener, front)
-    for listener, handler in api_listeners(api, listeners):
-        listener.setblocking(False)
-        connector = Http1Connector(
-            api_policy(server_header=config.server.server_header), handler, "http", server_name(listener)
-        )
-        listen(reactor, listener, connector, exclusive=False)
+    door = open_api(config, api, reactor, listeners, context, log)
     stacks.attach(reactor)
     # What start-up made stays: collections need not walk it for every request's garbage.
     gc.collect()
@@ -104,18 +105,56 @@ def run_front(
     try:
         reactor.run()
         reactor.close()
+        if door is not None:
+            door.close()
         ignore_signals()
         return 0
     finally:
         stop_counting()
 
 
-def api_listeners(api: Api, listeners: Sockets) -> Iterator[tuple[socket, Handler]]:
-    """Where workers come in, and who serves them there."""
-    for listener in listeners.api:
-        yield listener, api.handler
+def open_api(
+    config: Config, api: Api, reactor: Reactor, listeners: Sockets, context: "ssl.SSLContext | None", log: Log
+) -> secure.SecureDoor | None:
+    """Listens for workers; what comes by TLS comes through the door that is returned."""
+    plain, encrypted = secure.plain_and_secure([*listeners.api], context)
+    policy = api_policy(server_header=config.server.server_header)
+
+    def attend(listener: socket.socket, handler: Handler) -> None:
+        listener.setblocking(False)
+        listen(reactor, listener, Http1Connector(policy, handler, "http", server_name(listener)), exclusive=False)
+
+    for listener in plain:
+        attend(listener, api.handler)
     for app, listener in listeners.private.items():
-        yield listener, api.handler_for(tokens.EVERYTHING if app == FIGURES else tokens.Grant(frozenset({app})))
+        everything = app == FIGURES
+        attend(listener, api.handler_for(tokens.EVERYTHING if everything else tokens.Grant(frozenset({app}))))
+    for address in secure.exposed(plain):
+        log.warning(
+            f"the API on http://{address} is not encrypted: whoever is on the way reads requests, responses and "
+            "tokens; write --api-cert-file PATH, unless the network is private"
+        )
+    if context is None or not encrypted:
+        return None
+    return _open_door(config, api, reactor, encrypted, context, log)
+
+
+def _open_door(
+    config: Config, api: Api, reactor: Reactor, encrypted: list[socket.socket], context: "ssl.SSLContext", log: Log
+) -> secure.SecureDoor:
+    policy = api_policy(server_header=config.server.server_header)
+    for listener in encrypted:
+        listener.setblocking(False)
+    door = secure.SecureDoor(
+        encrypted,
+        context,
+        make_connector=lambda listener: Http1Connector(policy, api.handler, "https", server_name(listener)),
+        most=config.limits.connections + config.api.attached,
+        is_full=lambda: reactor.connections >= config.limits.connections,
+        tell=lambda line: log.info(f"the API: {line}"),
+    )
+    door.open(reactor)
+    return door
 
 
 def read_tokens(config: Config) -> tokens.Tokens | None:

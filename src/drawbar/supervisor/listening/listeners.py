@@ -238,7 +238,8 @@ class Listeners:
     def addresses(self, *, api: bool = False) -> list[str]:
         """Where clients, or workers, reach the server, as a person would type it."""
         groups = (sockets for place, sockets in self._open.items() if (place.option == API) is api)
-        return list(dict.fromkeys(address_of(opened.socket) for sockets in groups for opened in sockets))
+        scheme = "https" if api and self._config.api.cert_file is not None else "http"
+        return list(dict.fromkeys(address_of(opened.socket, scheme) for sockets in groups for opened in sockets))
 
     # Slots that go.
 

@@ -357,7 +357,7 @@ def adopt(bind: FdBind, options: Options, where: str) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, scheme: str = "http") -> str:
     """`http://127.0.0.1:8000`, `unix:/run/x.sock` or `unix:@name`."""
     name = listener.getsockname()
     if isinstance(name, bytes):
@@ -365,7 +365,7 @@ def address_of(listener: socket.socket) -> str:
     if isinstance(name, str):
         return f"unix:{name}"
     host = f"[{name[0]}]" if ":" in name[0] else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{scheme}://{host}:{name[1]}"
 
 
 def _identity(path: str) -> tuple[int, int] | None:

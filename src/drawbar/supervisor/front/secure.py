@@ -1,0 +1,129 @@
+"""TLS of a front's API: certificates from the configuration, and what has come by TLS to the reactor.
+
+Every TCP socket of the API speaks TLS when there is a certificate, and none does without. A Unix socket never does: its
+permissions say who gets there, and nobody listens on the way.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from drawbar.config import OperatorError
+from drawbar.config.binds import is_loopback
+from drawbar.net.listener import serve_for
+from drawbar.pull.attached import open_door
+from drawbar.pull.waker import Waker
+
+if TYPE_CHECKING:
+    import ssl
+
+    from drawbar.config.api import ApiConfig
+    from drawbar.net.listener import Connector
+    from drawbar.net.reactor import Reactor
+
+FILES_A_LINE = 3
+"""Open files for a connection by TLS: its socket, and the pair between pump and reactor."""
+
+
+def make_context(api: ApiConfig) -> ssl.SSLContext | None:
+    """TLS as the configuration has it, read anew by each front; None without. Raises OperatorError."""
+    if api.cert_file is None:
+        return None
+    import ssl  # only who has a certificate needs it: some 4 MB
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # RFC 8996: older ones "MUST NOT be used".
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # RFC 5746 section 5: nobody who attaches needs to negotiate again.
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(api.cert_file, api.key_file, password=_no_password)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        raise _unusable("--api-cert-file", api.key_file or api.cert_file, error) from error
+    if api.client_ca_file is not None:
+        try:
+            context.load_verify_locations(api.client_ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise _unusable("--api-client-ca", api.client_ca_file, error) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password, and nobody is there to be asked for it")
+
+
+def _unusable(option: str, path: str, error: Exception) -> OperatorError:
+    reason = (getattr(error, "reason", None) or "").replace("_", " ").lower()
+    why = reason or getattr(error, "strerror", None) or str(error)
+    right = "name a file in PEM that the front's user can read"
+    return OperatorError(f"{path} cannot be used: {why}", where=option, right=right)
+
+
+def plain_and_secure(
+    listeners: Sequence[socket.socket], context: ssl.SSLContext | None
+) -> tuple[list[socket.socket], list[socket.socket]]:
+    """The sockets of the API that speak plain HTTP, and those that speak TLS."""
+    secure = [listener for listener in listeners if context is not None and listener.family != socket.AF_UNIX]
+    return [listener for listener in listeners if listener not in secure], secure
+
+
+def exposed(listeners: Sequence[socket.socket]) -> list[str]:
+    """Addresses of those that others than this machine reach."""
+    names = [listener.getsockname() for listener in listeners if listener.family != socket.AF_UNIX]
+    return [f"{name[0]}:{name[1]}" for name in names if not is_loopback(name[0])]
+
+
+class SecureDoor:
+    """The way in by TLS. make_connector: of the socket somebody came by. most: connections at once, waiting or not.
+
+    is_full: whether the reactor has as many connections as it may; who comes then is sent away.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        context: ssl.SSLContext,
+        *,
+        make_connector: Callable[[socket.socket], Connector],
+        most: int,
+        is_full: Callable[[], bool],
+        tell: Callable[[str], object],
+    ) -> None:
+        from drawbar.pull.tls_pump import Pump
+        from drawbar.pull.tls_reception import Reception
+
+        self._connectors = {listener: make_connector(listener) for listener in listeners}
+        self._is_full = is_full
+        self._arrivals = Waker()
+        self._pump = Pump()
+        self._reception = Reception(
+            listeners, context, self._pump, most=most, on_arrived=self._arrivals.wake, tell=tell
+        )
+
+    def open(self, reactor: Reactor) -> None:
+        """Begins to accept."""
+        self._reactor = reactor
+        open_door(reactor, self._arrivals.fileno(), self._take_in, self._reception.stop)
+        self._pump.start()
+        self._reception.start()
+
+    def _take_in(self) -> None:
+        """On the reactor's thread: somebody has arrived."""
+        self._arrivals.clear()
+        while (received := self._reception.fetch()) is not None:
+            if self._reactor.is_draining() or self._is_full():
+                # It dials again, and the next front is there.
+                received.socket.close()
+            else:
+                connector = self._connectors[received.listener]
+                serve_for(self._reactor, received.socket.detach(), connector, received.peer)
+
+    def close(self) -> None:
+        """Ends both threads, after the reactor has been closed and so has its end of every line."""
+        self._reception.close()
+        self._pump.stop()
+        self._arrivals.close()

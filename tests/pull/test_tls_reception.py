@@ -1,0 +1,223 @@
+"""Who comes by TLS: hands are shaken on a thread of its own, over real sockets, and nobody waits for who does not."""
+
+import queue
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from drawbar.pull.tls_pump import Pump
+from drawbar.pull.tls_reception import Received, Reception
+from tests.support.front import Authority
+from tests.support.raw import RawClient
+from tests.support.server import PATIENCE_S
+
+
+class Hall:
+    """A reception, and what it lets in."""
+
+    def __init__(self, context: ssl.SSLContext, **options: float) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.address: tuple[str, int] = self.listener.getsockname()
+        self.lines: queue.Queue[str] = queue.Queue()
+        self._arrived: queue.Queue[None] = queue.Queue()
+        self.pump = Pump()
+        self.reception = Reception(
+            [self.listener],
+            context,
+            self.pump,
+            **{"most": 10_000, **options},  # type: ignore[arg-type]
+            on_arrived=lambda: self._arrived.put(None),
+            tell=self.lines.put,
+        )
+
+    def __enter__(self) -> Self:
+        self.pump.start()
+        self.reception.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.reception.close()
+        self.pump.stop()
+        self.listener.close()
+
+    def connect(self) -> socket.socket:
+        """Somebody who says nothing yet."""
+        return socket.create_connection(self.address, PATIENCE_S)
+
+    def wait_until_arrived(self) -> None:
+        """Until somebody more is there to be fetched."""
+        self._arrived.get(timeout=PATIENCE_S)
+
+    def fetch(self) -> Received:
+        """The next who was let in."""
+        self.wait_until_arrived()
+        received = self.reception.fetch()
+        assert received is not None
+        received.socket.settimeout(PATIENCE_S)
+        return received
+
+    def wait_for_line(self) -> str:
+        """What it told."""
+        return self.lines.get(timeout=PATIENCE_S)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Vouches for everybody here."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def hall(authority: Authority) -> Iterator[Hall]:
+    """A reception as it usually is."""
+    with Hall(authority.server_context()) as hall:
+        yield hall
+
+
+def secured(sock: socket.socket, authority: Authority, shown: tuple[Path, Path] | None = None) -> ssl.SSLSocket:
+    """Shakes hands."""
+    context = ssl.create_default_context(cafile=str(authority.ca))
+    if shown is not None:
+        context.load_cert_chain(*shown)
+    return context.wrap_socket(sock, server_hostname="127.0.0.1")
+
+
+def said_by(sock: socket.socket) -> bytes:
+    """All that comes until the end."""
+    return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+def test_bytes_pass_both_ways_and_so_do_ends(hall: Hall, authority: Authority) -> None:
+    with secured(hall.connect(), authority) as client:
+        received = hall.fetch()
+        assert received.peer == client.getsockname()
+        assert received.listener is hall.listener
+        client.sendall(b"question")
+        assert received.socket.recv(100) == b"question"
+        received.socket.sendall(bytes(1_000_000))
+        received.socket.shutdown(socket.SHUT_WR)
+        assert len(said_by(client)) == 1_000_000
+        received.socket.close()
+    assert hall.lines.empty()
+
+
+def test_what_comes_with_the_handshakes_end_is_not_lost(hall: Hall, authority: Authority) -> None:
+    context = ssl.create_default_context(cafile=str(authority.ca))
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(into, out, server_hostname="127.0.0.1")
+    with hall.connect() as sock:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                sock.sendall(out.read())
+                into.write(sock.recv(65_536))
+        client.write(b"question")
+        sock.sendall(out.read())
+        received = hall.fetch()
+        assert received.socket.recv(100) == b"question"
+        received.socket.close()
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"BREW"])
+def test_who_speaks_plain_http_is_told_in_http(hall: Hall, method: bytes) -> None:
+    client = RawClient(hall.address)
+    client.send(method + b" /api/v2/status HTTP/1.1\r\nHost: a\r\n\r\n")
+    response = client.response(method.decode())
+    assert (response.status, response.header("content-type")) == (400, "application/problem+json")
+    assert b"this port speaks TLS" in response.body
+    assert client.read_to_end() == b""
+    client.close()
+    assert hall.wait_for_line() == "127.0.0.1 was refused: it speaks no TLS"
+
+
+def test_what_only_looks_like_tls_is_refused(hall: Hall) -> None:
+    with hall.connect() as client:
+        client.sendall(b"\x16\x03\x01\x00\x05hello" + bytes(40_000))
+        said_by(client)
+        assert hall.wait_for_line().startswith("127.0.0.1 was refused: TLS fails: ")
+
+
+def test_a_version_that_must_not_be_used_is_refused(authority: Authority) -> None:
+    served = authority.server_context()
+    served.minimum_version = ssl.TLSVersion.TLSv1_3
+    with Hall(served) as hall:
+        context = ssl.create_default_context(cafile=str(authority.ca))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with hall.connect() as sock, pytest.raises(ssl.SSLError, match=r"(?i)alert protocol version"):
+            context.wrap_socket(sock, server_hostname="127.0.0.1")
+        assert hall.wait_for_line() == "127.0.0.1 was refused: TLS fails: unsupported protocol"
+
+
+def test_who_shows_no_certificate_where_one_is_asked_for_is_refused(authority: Authority) -> None:
+    with Hall(authority.server_context(wants_client=True)) as hall:
+        with (
+            secured(hall.connect(), authority) as client,
+            pytest.raises(ssl.SSLError, match=r"(?i)certificate required"),
+        ):
+            client.recv(1)
+        assert hall.wait_for_line().endswith("TLS fails: peer did not return a certificate")
+        with secured(hall.connect(), authority, authority.issue("worker", "DNS:worker")) as client:
+            received = hall.fetch()
+            client.sendall(b"question")
+            assert received.socket.recv(100) == b"question"
+            received.socket.close()
+
+
+def test_a_handshake_that_is_not_complete_in_time_ends(authority: Authority) -> None:
+    with Hall(authority.server_context(), handshake_s=0.01) as hall, hall.connect() as client:
+        client.sendall(b"\x16")
+        assert said_by(client) == b""
+        assert "its handshake was not complete within 0.01 s" in hall.wait_for_line()
+
+
+def test_the_one_that_takes_longest_gives_way(authority: Authority) -> None:
+    with Hall(authority.server_context(), most_guests=3) as hall:
+        silent = [hall.connect() for _ in range(4)]
+        assert said_by(silent[0]) == b""
+        with secured(hall.connect(), authority):
+            # It had a place at once; another one gave way.
+            hall.fetch().socket.close()
+            assert said_by(silent[1]) == b""
+        for client in silent:
+            client.close()
+
+
+def test_who_finds_no_room_waits_for_it(authority: Authority) -> None:
+    with Hall(authority.server_context(), most=1) as hall:
+        first = secured(hall.connect(), authority)
+        place = hall.fetch()
+        second = hall.connect()
+        second.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        second.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            second.recv(1)
+        second.settimeout(PATIENCE_S)
+        place.socket.close()
+        first.close()
+        assert said_by(second).startswith(b"HTTP/1.1 400 ")
+        second.close()
+
+
+def test_one_that_is_stopped_lets_nobody_in(authority: Authority) -> None:
+    with Hall(authority.server_context()) as hall, hall.connect() as silent:
+        with secured(hall.connect(), authority) as client:
+            hall.wait_until_arrived()
+            hall.reception.close()
+            assert said_by(silent) == b""
+            # Nobody has fetched it.
+            assert client.recv(1) == b""
+        with hall.connect() as late:
+            hall.listener.settimeout(PATIENCE_S)
+            taken, address = hall.listener.accept()
+            taken.close()
+            assert address == late.getsockname()
