@@ -158,7 +158,7 @@ def test_a_pause_outlives_the_front(front: Fronted, order: str) -> None:
     front.ctl("pause", "app")
     if order == "crash":
         os.kill(front.front_pid(), signal.SIGKILL)
-        front.server.log.wait_for(r"front 1 is ready")
+        front.server.log.wait_for(r"front is ready")
     else:
         front.ctl(order)
     worker, client = front.worker(), front.client()
@@ -303,7 +303,7 @@ def test_a_deploy_is_judged_by_the_next_front_when_the_first_one_crashes(front: 
     deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
     front.server.log.wait_for("app: v8 has everything, ")
     os.kill(front.front_pid(), signal.SIGKILL)
-    front.server.log.wait_for(r"front 1 is ready")
+    front.server.log.wait_for(r"front is ready")
     again = front.worker("v8")
     for _ in range(50):
         assert front.exchange(again).status == 200
