@@ -212,7 +212,7 @@ def make_gauges(config: Config, front: Front, reactor: Reactor, line: Line) -> l
             tell=partial(line.gauge, app),
         )
         for app, table in config.apps.items()
-        if table.is_scaled
+        if table.is_scaled and table.has_workers
     }
     front.on_watched = lambda app: gauges[app].on_watched()
     return list(gauges.values())
