@@ -88,7 +88,8 @@ class Behind:
         fronts.hear(self._on_news)
         specs = self.specs(config)
         for spec in specs:
-            self._add(spec, stubborn=not is_alone(config))
+            # One that starts when it is asked for does not end a server that has begun.
+            self._add(spec, stubborn=not is_alone(config) or spec.workers == 0)
         if specs and (is_alone(config) or after_another):
             self._is_front_held = self._master.lead.pool.barren = True
 
