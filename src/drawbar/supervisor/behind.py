@@ -112,6 +112,9 @@ class Behind:
         master = self._master
         if self._is_front_held and self.is_tried():
             self._is_front_held = master.lead.pool.barren = False
+        if ending is not None and self.place is not None:
+            # Whoever dials by now would wait for an answer, and not hear that it is to go.
+            self.place.close()
         for team in master.teams.apps:
             if ending is not None:
                 self._dismiss(team)
