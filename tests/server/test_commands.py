@@ -81,7 +81,9 @@ def test_a_command_serves_in_its_own_environment(several: Several, connect: Conn
 
 
 def test_each_application_has_its_own(several: Several, connect: Connect) -> None:
-    blog = f'[apps.blog]\ntarget = "environment:app"\nchdir = "{SITES}"\nprefix = "/blog"\nenv = {{ SITE_A = "blog" }}\n'
+    blog = (
+        f'[apps.blog]\ntarget = "environment:app"\nchdir = "{SITES}"\nprefix = "/blog"\nenv = {{ SITE_A = "blog" }}\n'
+    )
     site = several(blog + shop("env = { SITE_A = 'shop' }"))
     ready(site)
     assert ask(site, connect)["found"] == {"SITE_A": "shop"}
@@ -114,7 +116,9 @@ def test_a_reload_brings_a_new_one_and_lets_the_old_one_finish(several: Several,
 
 def test_signals_of_ours_are_none_of_its_business(several: Several, connect: Connect) -> None:
     # `sleep` would end at any of these.
-    site = several(shop(command=json.dumps(["sh", "-c", f"{sys.executable} -m drawbar work environment:app & sleep 600"])))
+    site = several(
+        shop(command=json.dumps(["sh", "-c", f"{sys.executable} -m drawbar work environment:app & sleep 600"]))
+    )
     pid = ready(site)
     for number in (signal.SIGUSR1, signal.SIGPWR):
         site.process.send_signal(number)

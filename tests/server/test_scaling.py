@@ -123,7 +123,9 @@ def test_an_application_that_does_not_start_stays_at_one_and_its_requests_are_to
     server: Servers, connect: Connect, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.py").write_text("raise RuntimeError('no database')\n")
-    table = '[apps.shop]\ntarget = "broken:app"\nmin = 0\nmax = 3\nscale_wait = 0.05\nscale_idle = 0.3\nqueue_time = 1\n'
+    table = (
+        '[apps.shop]\ntarget = "broken:app"\nmin = 0\nmax = 3\nscale_wait = 0.05\nscale_idle = 0.3\nqueue_time = 1\n'
+    )
     site = server(None, "--log-level", "debug", cwd=tmp_path, toml=table)
     assert connect(site).request(PID).status == 503
     site.log.wait_for("no database")

@@ -1,4 +1,4 @@
-"""Each of the workers as the command of an application: started by a master, without an option, and behind its front."""
+"""Each of the workers as the command of an application: started by a master, without an option, behind its front."""
 
 import json
 import shutil
@@ -53,6 +53,7 @@ max = 1
     with RawClient((site.host, site.port)) as client:
         assert client.request(GET).body == b"hello"
     pid = int(site.log.wait_for(r"site worker 1 is ready \(pid (\d+)\)")[1])
-    # It ends with all its processes, of which one that is left would keep the log open.
+    # It ends by itself, and with all its processes: one that is left would keep the log open.
     site.stop()
+    assert "did not stop" not in site.log.text
     assert not Path(f"/proc/{pid}").exists()
