@@ -18,81 +18,81 @@ def decided(facts: Facts, staff: Staff, now: float = 100.0, scale: Scale = SCALE
 
 
 def test_who_comes_to_nobody_starts_the_first() -> None:
-    assert decided(Facts(queued=1, peak=1), Staff(0)) == 1
-    assert decided(Facts(), Staff(0)) == 0
+    assert decided(Facts(queued=1, peak=1), Staff(0, 0)) == 1
+    assert decided(Facts(), Staff(0, 0)) == 0
 
 
 def test_who_waits_too_long_starts_one_more() -> None:
-    waiting = Facts(queued=5, oldest_s=0.2, busy=1, workers=1, peak=6)
-    assert decided(waiting, Staff(1)) == 2
-    assert decided(waiting._replace(oldest_s=0.1), Staff(1)) == 1
-    assert decided(waiting, Staff(3)) == 3
+    waiting = Facts(queued=5, oldest_s=0.2, busy=1, peak=6)
+    assert decided(waiting, Staff(1, 1)) == 2
+    assert decided(waiting._replace(oldest_s=0.1), Staff(1, 1)) == 1
+    assert decided(waiting, Staff(3, 3)) == 3
 
 
 def test_the_next_one_waits_until_the_last_one_had_its_chance() -> None:
-    waiting = Facts(queued=5, oldest_s=9.0, busy=1, workers=1, peak=6)
-    assert decided(waiting, Staff(1, is_starting=True)) == 1
-    assert decided(waiting, Staff(2, ready_at=99.95)) == 2
-    assert decided(waiting, Staff(2, ready_at=99.9)) == 3
+    waiting = Facts(queued=5, oldest_s=9.0, busy=1, peak=6)
+    assert decided(waiting, Staff(1, 0)) == 1
+    assert decided(waiting, Staff(2, 2, ready_at=99.95)) == 2
+    assert decided(waiting, Staff(2, 2, ready_at=99.9)) == 3
 
 
 def test_one_decision_is_not_made_twice_on_the_same_facts() -> None:
     scaling = Scaling(SCALE)
-    scaling.on_facts(Facts(queued=5, oldest_s=9.0, busy=1, workers=1, peak=6), Staff(1), 100.0)
-    assert scaling.decide(Staff(1), 100.0) == 2
-    assert scaling.decide(Staff(2), 100.0) == 2
+    scaling.on_facts(Facts(queued=5, oldest_s=9.0, busy=1, peak=6), Staff(1, 1), 100.0)
+    assert scaling.decide(Staff(1, 1), 100.0) == 2
+    assert scaling.decide(Staff(2, 2), 100.0) == 2
 
 
 @pytest.mark.parametrize(
-    ("facts", "processes", "fits"),
+    ("facts", "serving", "processes", "fits"),
     [
-        (Facts(), 0, True),
-        (Facts(room=4, workers=1, peak=1), 0, False),
-        (Facts(busy=4, room=4, workers=2, peak=4), 1, True),
-        (Facts(busy=4, room=4, workers=2, peak=5), 1, False),
-        (Facts(busy=1, room=0, workers=1, peak=1), 1, True),
-        (Facts(queued=1, peak=1), 1, False),
+        (Facts(), 0, 0, True),
+        (Facts(room=4, peak=1), 1, 0, False),
+        (Facts(busy=4, room=4, peak=4), 2, 1, True),
+        (Facts(busy=4, room=4, peak=5), 2, 1, False),
+        (Facts(busy=1, room=0, peak=1), 1, 1, True),
+        (Facts(queued=1, peak=1), 0, 1, False),
     ],
 )
-def test_what_was_under_way_fits_or_does_not(facts: Facts, processes: int, fits: bool) -> None:
-    assert fits_into(facts, processes) is fits
+def test_what_was_under_way_fits_or_does_not(facts: Facts, serving: int, processes: int, fits: bool) -> None:
+    assert fits_into(facts, Staff(serving, serving), processes) is fits
 
 
 def test_fewer_when_one_less_was_enough_for_a_while() -> None:
-    scaling, little = Scaling(SCALE), Facts(busy=1, room=7, workers=2, peak=2)
+    scaling, little = Scaling(SCALE), Facts(busy=1, room=7, peak=2)
     for now, wanted in ((0.0, 2), (30.0, 2), (59.0, 2), (60.0, 1)):
-        scaling.on_facts(little, Staff(2), now)
-        assert scaling.decide(Staff(2), now) == wanted
+        scaling.on_facts(little, Staff(2, 2), now)
+        assert scaling.decide(Staff(2, 2), now) == wanted
     # The last one goes only when nothing was under way.
-    scaling.on_facts(little._replace(room=3, workers=1), Staff(1), 200.0)
-    assert scaling.decide(Staff(1), 200.0) == 1
+    scaling.on_facts(little._replace(room=3), Staff(1, 1), 200.0)
+    assert scaling.decide(Staff(1, 1), 200.0) == 1
 
 
 def test_a_busy_moment_begins_the_while_anew() -> None:
-    scaling, little = Scaling(SCALE), Facts(busy=1, room=7, workers=2, peak=2)
-    scaling.on_facts(little, Staff(2), 0.0)
-    scaling.on_facts(little._replace(peak=8), Staff(2), 50.0)
-    scaling.on_facts(little, Staff(2), 59.0)
-    assert scaling.decide(Staff(2), 61.0) == 2
-    assert scaling.decide(Staff(2), 119.0) == 1
+    scaling, little = Scaling(SCALE), Facts(busy=1, room=7, peak=2)
+    scaling.on_facts(little, Staff(2, 2), 0.0)
+    scaling.on_facts(little._replace(peak=8), Staff(2, 2), 50.0)
+    scaling.on_facts(little, Staff(2, 2), 59.0)
+    assert scaling.decide(Staff(2, 2), 61.0) == 2
+    assert scaling.decide(Staff(2, 2), 119.0) == 1
 
 
 def test_in_silence_the_clock_alone_decides_and_otherwise_never() -> None:
     scaling = Scaling(SCALE)
-    assert scaling.due_at(Staff(0)) == math.inf
-    scaling.on_facts(Facts(room=8, workers=2), Staff(2), 10.0)
-    assert scaling.due_at(Staff(2)) == 70.0
-    assert scaling.decide(Staff(2), 70.0) == 1
-    assert scaling.due_at(Staff(1)) == 130.0
-    assert scaling.decide(Staff(1), 130.0) == 0
-    assert scaling.due_at(Staff(0)) == math.inf
-    scaling.on_facts(Facts(busy=1, room=7, workers=2, peak=1), Staff(2), 10.0)
-    assert scaling.due_at(Staff(2)) == math.inf
+    assert scaling.due_at(Staff(0, 0)) == math.inf
+    scaling.on_facts(Facts(room=8), Staff(2, 2), 10.0)
+    assert scaling.due_at(Staff(2, 2)) == 70.0
+    assert scaling.decide(Staff(2, 2), 70.0) == 1
+    assert scaling.due_at(Staff(1, 1)) == 130.0
+    assert scaling.decide(Staff(1, 1), 130.0) == 0
+    assert scaling.due_at(Staff(0, 0)) == math.inf
+    scaling.on_facts(Facts(busy=1, room=7, peak=1), Staff(2, 2), 10.0)
+    assert scaling.due_at(Staff(2, 2)) == math.inf
 
 
 def test_a_number_outside_of_the_range_is_brought_back() -> None:
-    assert decided(Facts(), Staff(9)) == 3
-    assert decided(Facts(), Staff(1), scale=Scale(2, 4, 0.1, 60.0)) == 2
+    assert decided(Facts(), Staff(9, 9)) == 3
+    assert decided(Facts(), Staff(1, 1), scale=Scale(2, 4, 0.1, 60.0)) == 2
 
 
 # A world of one application, a tick at a time.
@@ -135,11 +135,11 @@ class World:
         self._decide(peak)
 
     def _decide(self, peak: int) -> None:
-        staff = Staff(self.wanted, bool(self.starting), self.ready_at)
+        staff = Staff(self.wanted, self.serving, self.ready_at)
         busy = len(self.working)
         oldest_s = self.now - self.queue[0] if self.queue else 0.0
         room = max(0, self.serving * self.slots - busy)
-        facts = Facts(len(self.queue), oldest_s, busy, room, self.serving, peak)
+        facts = Facts(len(self.queue), oldest_s, busy, room, peak)
         self.scaling.on_facts(facts, staff, self.now)
         wanted = self.scaling.decide(staff, self.now)
         if wanted > self.wanted:

@@ -117,7 +117,7 @@ sub environment {
 
 sub respond {    # without a body: sends the head, and returns what will write a body
     my ($method, $status, $headers, $body) = @_;
-    my %to = (head => "HTTP/1.1 $status \r\n", bodiless => $method eq 'HEAD' || $status =~ /^[23]04$/);
+    my %to = (head => "HTTP/1.1 $status \r\n", bodiless => !!($method eq 'HEAD' || $status =~ /^[23]04$/));
     for (pairs @$headers) {
         my ($name, $value) = @$_;
         die "a line break within $name" if "$status$name$value" =~ /[\r\n\0]/;

@@ -74,7 +74,9 @@ function call(array $options, string $path, ?string $content = null): array {
     fwrite($front, ($content === null ? 'GET' : 'POST') . " /api/v2/$path HTTP/1.0\r\nHost: $host\r\n" // it hangs up
         . "Accept: application/json\r\nContent-Type: message/http; msgtype=response\r\n" . ltrim("$token\r\n", "\r\n")
         . 'Content-Length: ' . strlen($content ?? '') . "\r\n\r\n$content");
-    [$head, $body] = explode("\r\n\r\n", stream_get_contents($front), 2);
+    $said = stream_get_contents($front);
+    str_contains($said, "\r\n\r\n") or throw new Exception('the front hung up');
+    [$head, $body] = explode("\r\n\r\n", $said, 2);
     return [(int) substr($head, 9, 3), $head, $body];
 }
 

@@ -33,6 +33,7 @@ cdef class Front(Handler):
     cdef bint answer_half_closed
     cdef uint32_t retry_after_s
     cdef object on_lost
+    cdef public object on_watched
     cpdef dispatch(self, AppQueue queue)
     cdef int watch_time(self, AppQueue queue) except -1
     cdef int tick(self) except -1

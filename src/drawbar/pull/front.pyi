@@ -19,6 +19,7 @@ class Front(Handler):
     @property
     def attached(self) -> set[AttachedConnection]: ...
     presence: Presence | None
+    on_watched: Callable[[str], object] | None
     def __init__(
         self,
         reactor: Reactor,

@@ -21,7 +21,8 @@ from drawbar.gateways.http_request cimport body_size, put_request
 from drawbar.net.reactor cimport Reactor, Source, TURN_KEPT, Turn
 from drawbar.net.timers cimport NEVER, TICK_MS, wheel_remove, wheel_set
 from drawbar.pull.entry cimport Due, ID_DIGITS, Room, State
-from drawbar.pull.queue cimport ACCEPTED, AGAIN, AppQueue, Back, Entry, STOPPED, Verdict
+from drawbar.pull.queue cimport (
+    ACCEPTED, AGAIN, AppQueue, Back, Entry, STOPPED, UNWATCHED, Verdict, WATCHED_FOR_ALL)
 from drawbar.pull.routes cimport Route, RouteTable
 from drawbar.wire.tables cimport (
     KNOWN_UPGRADE, METHOD_DELETE, METHOD_GET, METHOD_HEAD, METHOD_OPTIONS, METHOD_PUT, METHOD_TRACE, clean_value,
@@ -61,7 +62,8 @@ cdef class Front(Handler):
     follows as it comes; without it, when all is here, and a slow client holds no worker. answer_half_closed: a client
     that has closed its side may still read. retry_after: seconds, said with 503. rules: what workers may answer, and
     how slowly. on_lost: told, as on_lost(delivery, worker, label, why, again), that a worker lost a request, and
-    whether that runs again.
+    whether that runs again. on_watched: told an app whose queue has come to what it is watched for; each time, until
+    that is changed.
     """
 
     def __init__(self, Reactor reactor, *, bint stream_input=False, bint answer_half_closed=False,
@@ -152,6 +154,8 @@ cdef class Front(Handler):
         finally:
             self.dispatching = before
         self.watch_time(queue)
+        if queue.watch != UNWATCHED and (queue.queued or (queue.watch == WATCHED_FOR_ALL and queue.peak)):
+            self.on_watched(queue.name)
 
     cdef int give(self, Entry entry) except -1:
         cdef Delivery delivery = entry.payload

@@ -22,6 +22,11 @@ cpdef enum Gate:
     PAUSED                      # takes requests and gives none out
     CLOSED                      # gives out those it has and takes none
 
+cpdef enum Watch:               # whether somebody wants to hear
+    UNWATCHED
+    WATCHED_FOR_ALL             # that a request has come
+    WATCHED_FOR_WAIT            # that one has come and waits
+
 cdef class AppQueue:
     cdef readonly str name
     # -- settings, in force for what comes after a change; 0 means never, for times
@@ -38,11 +43,13 @@ cdef class AppQueue:
     cdef readonly uint64_t queued
     cdef readonly uint64_t queued_bytes
     cdef readonly uint64_t leased
+    cdef readonly uint64_t peak         # most of both at once, since take_peak()
     # -- counters. accepted = queued + leased + answered + abandoned + queued_too_long + past_deadline + broken
     cdef readonly uint64_t accepted, answered, abandoned, queued_too_long, past_deadline, broken
     cdef readonly uint64_t refused_length, refused_bytes, refused_stopped
     cdef readonly uint64_t matched, lost, released, renewed
     cdef readonly uint64_t waited_ms    # the sum over all waits that ended in a match
+    cdef public Watch watch             # for whom: see Front.on_watched
     # --
     cdef readonly Labels labels
     cdef readonly Times times           # of its requests that have ended; whoever ends them counts there

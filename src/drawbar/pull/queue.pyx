@@ -99,6 +99,8 @@ cdef class AppQueue:
         Py_INCREF(entry)
         self.accepted += 1
         self.wait(entry, now_ms, False)
+        if self.queued + self.leased > self.peak:
+            self.peak = self.queued + self.leased
         return ACCEPTED
 
     cdef Verdict judge(self, uint64_t size) except *:
@@ -423,6 +425,12 @@ cdef class AppQueue:
         self.labels.restore(label)
 
     # -- reports
+
+    def take_peak(self):
+        """The most requests that were under way at once since the last call, waiting or with a worker."""
+        cdef uint64_t peak = self.peak
+        self.peak = self.queued + self.leased
+        return peak
 
     @property
     def idle(self):

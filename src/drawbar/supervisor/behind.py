@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from drawbar.config import Config, OperatorError
+from drawbar.supervisor.command.session import leader_of
+from drawbar.supervisor.front.channel import Gauged, News, Seen
 from drawbar.supervisor.front.place import PrivatePlace
 from drawbar.supervisor.host.privileges import plan_privileges
 from drawbar.supervisor.pool import Ending, Strategy
@@ -82,16 +84,18 @@ class Behind:
 
     def begin(self, *, after_another: bool) -> None:
         """The first generation. after_another: a former master serves until this one does."""
-        config = self._master.config
+        config, fronts = self._master.config, self._master.fronts
+        fronts.hear(self._on_news)
         specs = self.specs(config)
         for spec in specs:
-            self._add(spec, stubborn=not is_alone(config))
+            # One that starts when it is asked for does not end a server that has begun.
+            self._add(spec, stubborn=not is_alone(config) or spec.workers == 0)
         if specs and (is_alone(config) or after_another):
             self._is_front_held = self._master.lead.pool.barren = True
 
     def _add(self, spec: TeamSpec, *, stubborn: bool) -> None:
         count = self._resized.get(spec.app)
-        resized = count is not None
+        resized = count is not None and spec.scale is None
         if count is not None:
             spec = spec._replace(workers=count)
         team = self._master.make_team(spec, log=self._master.log, stubborn=stubborn, is_resized=resized)
@@ -108,6 +112,9 @@ class Behind:
         master = self._master
         if self._is_front_held and self.is_tried():
             self._is_front_held = master.lead.pool.barren = False
+        if ending is not None and self.place is not None:
+            # Whoever dials by now would wait for an answer, and not hear that it is to go.
+            self.place.close()
         for team in master.teams.apps:
             if ending is not None:
                 self._dismiss(team)
@@ -128,8 +135,9 @@ class Behind:
                 continue
             if not team.pool.held:
                 team.former = None
-            if not team.pool.booted and team.pool.slots:
-                self.failures[team.app] = team.crew.last_failure or team.start_failure
+            why = team.crew.last_failure or team.start_failure
+            if not team.pool.booted and team.pool.slots and why:
+                self.failures[team.app] = why
 
     def on_failed(self, team: Team, why: str) -> None:
         """A new generation does not start: its application goes back, alone."""
@@ -175,6 +183,27 @@ class Behind:
                 present.reload(spec, self._master.log, self._strategy)
                 present.renew()
 
+    # News of the front.
+
+    def _on_news(self, news: News) -> None:
+        if isinstance(news, Seen) and news.is_there:
+            self._on_seen(news)
+        elif isinstance(news, Gauged):
+            self._on_gauged(news)
+
+    def _on_seen(self, seen: Seen) -> None:
+        """A process is there: of a command only this tells that it serves."""
+        found = self._master.teams.find(leader_of(seen.pid))
+        if found is not None:
+            team, worker = found
+            team.on_attached(worker)
+
+    def _on_gauged(self, gauged: Gauged) -> None:
+        """What is under way for an application. Between two versions of it nothing is decided."""
+        teams = [team for team in self._master.teams.apps if team.app == gauged.app and team.pool.ending is None]
+        if len(teams) == 1:
+            teams[0].on_gauged(gauged.reading)
+
     # Other numbers.
 
     def team_to_resize(self, by: str, app: str | None) -> Team:
@@ -194,8 +223,9 @@ class Behind:
         return found
 
     def resized(self) -> dict[str, int]:
-        """The numbers of workers that somebody has said, by application, for the next master."""
-        return {team.app: len(team.pool.slots) for team in self._master.teams.apps if team.is_resized}
+        """The numbers of workers that somebody has said, or the queue, by application, for the next master."""
+        teams = self._master.teams.apps
+        return {team.app: len(team.pool.slots) for team in teams if team.is_resized or team.scaling is not None}
 
     # End.
 

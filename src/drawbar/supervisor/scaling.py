@@ -38,8 +38,6 @@ class Facts(NamedTuple):
     """Requests that workers have."""
     room: int = 0
     """Further requests they could take."""
-    workers: int = 0
-    """Processes that are attached."""
     peak: int = 0
     """Most that were under way at once, waiting or with a worker, since the facts before these."""
 
@@ -54,8 +52,8 @@ class Staff(NamedTuple):
 
     wanted: int
     """Their number, as it was last decided."""
-    is_starting: bool = False
-    """Some of them do not serve yet."""
+    serving: int
+    """How many of them serve by now."""
     ready_at: float = -math.inf
     """When the newest came to serve."""
 
@@ -71,7 +69,7 @@ class Scaling(Struct):
     def on_facts(self, facts: Facts, staff: Staff, now: float) -> None:
         """Takes in what the front tells; it is about the time since it told last."""
         self.facts = facts
-        fits = fits_into(facts, staff.wanted - 1)
+        fits = fits_into(facts, staff, staff.wanted - 1)
         self.fits_since = min(self.fits_since, now) if fits else math.inf
 
     def decide(self, staff: Staff, now: float) -> int:
@@ -86,7 +84,7 @@ class Scaling(Struct):
             return self._change(wanted + 1)
         if wanted > least and now >= self.fits_since + idle_s:
             # What is left has to prove itself for as long.
-            return self._change(wanted - 1, now if fits_into(self.facts, wanted - 2) else math.inf)
+            return self._change(wanted - 1, now if fits_into(self.facts, staff, wanted - 2) else math.inf)
         return wanted
 
     def due_at(self, staff: Staff) -> float:
@@ -96,7 +94,7 @@ class Scaling(Struct):
         return math.inf
 
     def _is_short(self, staff: Staff, now: float, wait_s: float) -> bool:
-        had_its_chance = not staff.is_starting and now >= staff.ready_at + wait_s
+        had_its_chance = staff.serving >= staff.wanted and now >= staff.ready_at + wait_s
         return had_its_chance and self.facts.queued > 0 and self.facts.oldest_s > wait_s
 
     def _change(self, wanted: int, fits_since: float = math.inf) -> int:
@@ -106,11 +104,11 @@ class Scaling(Struct):
         return wanted
 
 
-def fits_into(facts: Facts, processes: int) -> bool:
+def fits_into(facts: Facts, staff: Staff, processes: int) -> bool:
     """Whether what was under way at once would have had room in so many of the processes there are."""
     if facts.are_quiet:
         return True
-    if processes < 1 or not facts.workers:
+    if processes < 1 or not staff.serving:
         return False
-    each = (facts.busy + facts.room) / facts.workers
+    each = (facts.busy + facts.room) / staff.serving
     return facts.peak <= each * processes

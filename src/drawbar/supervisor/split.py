@@ -18,8 +18,10 @@ from drawbar.config.api import ApiConfig
 from drawbar.config.app_table import AppTable
 from drawbar.config.log import OFF
 from drawbar.net.scoreboard import Cell
+from drawbar.supervisor.command.launch import COMMAND
 from drawbar.supervisor.front.place import FIGURES
 from drawbar.supervisor.reloading import worker_count
+from drawbar.supervisor.scaling import Scale
 from drawbar.supervisor.team import TeamSpec
 from drawbar.supervisor.trade import RunWorker, Trade
 from drawbar.supervisor.words import plural
@@ -63,7 +65,8 @@ def with_only_app(config: Config) -> Config:
     if config.app.target is None:
         return config
     front = msgspec.structs.replace(config.front, apps=())
-    return msgspec.structs.replace(config, front=front, apps={ONLY: AppTable(target=config.app.target)})
+    only = msgspec.structs.replace(config.apps.get(ONLY, AppTable()), target=config.app.target, command=None)
+    return msgspec.structs.replace(config, front=front, apps={ONLY: only})
 
 
 def _served(config: Config) -> Iterable[str]:
@@ -96,7 +99,14 @@ def _team_spec(config: Config, app: str, run_worker: RunWorker, path: str) -> Te
         log=replace(own.log, access=OFF),
     )
     name = f"{app} {label} worker" if label else f"{app} worker"
-    return TeamSpec(app, label, own, Trade(run_worker, name), worker_count(own, None))
+    table = config.apps[app]
+    trade = Trade(run_worker, name) if table.command is None else COMMAND._replace(name=name)
+    return TeamSpec(app, label, own, trade, worker_count(own, None), scale_of(table))
+
+
+def scale_of(table: AppTable) -> Scale | None:
+    """Between what the number of its processes follows the queue."""
+    return None if table.max is None else Scale(table.least, table.max, table.scale_wait, table.scale_idle)
 
 
 def most_workers(config: Config, spec: TeamSpec) -> int:
@@ -128,4 +138,5 @@ def _told(app: str, team: "Team | None") -> str:
     if team is None:
         return app
     workers = plural(len(team.pool.slots), "worker")
-    return f"{app} ({workers})" if team.pool.booted or not team.pool.slots else f"{app} (no worker has started)"
+    is_sure = team.pool.booted or not team.pool.slots or (team.trade.foreign and not team.crew.last_failure)
+    return f"{app} ({workers})" if is_sure else f"{app} (no worker has started)"

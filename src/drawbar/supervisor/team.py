@@ -6,11 +6,13 @@ teams it knows nothing: what concerns them all is the master's.
 """
 
 import math
+import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from drawbar.config import Config
 from drawbar.net.scoreboard import Scoreboard
+from drawbar.pull.reading import Reading
 from drawbar.supervisor.crew import Crew
 from drawbar.supervisor.decisions import End, decide, next_wake
 from drawbar.supervisor.exits import Exit
@@ -21,8 +23,10 @@ from drawbar.supervisor.pool import Boot, Ending, Pool, Slot, Strategy, Timing, 
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reloading import timing_of
 from drawbar.supervisor.reports import Reports
+from drawbar.supervisor.scaling import Facts, Scale, Scaling, Staff
 from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.vitals import interval
+from drawbar.supervisor.words import plural
 
 
 class TeamSpec(NamedTuple):
@@ -33,6 +37,8 @@ class TeamSpec(NamedTuple):
     config: Config
     trade: Trade
     workers: int
+    scale: Scale | None = None
+    """Between what their number follows the queue; None: it does not."""
 
 
 class Ground(NamedTuple):
@@ -100,6 +106,7 @@ class Team:
         self._timing = timing
         self._clock = ground.clock
         self._next_look = ground.clock()
+        self.scaling = None if spec.scale is None else Scaling(spec.scale)
         self.pool = Pool(
             slots=[Slot(number) for number in range(1, spec.workers + 1)],
             timing=timing or timing_of(spec.config),
@@ -161,8 +168,14 @@ class Team:
 
     def slots_with(self, spec: TeamSpec) -> list[int]:
         """The slots there will be when it is as `spec` has it: what somebody has asked for holds until that changes."""
-        stays = self.is_resized and spec.config.server.workers == self.config.server.workers
-        return self.slots() if stays else list(range(1, spec.workers + 1))
+        if spec.scale is not None:
+            # What the queue has asked for is not taken back.
+            return list(range(1, min(max(len(self.slots()), spec.scale.least), spec.scale.most) + 1))
+        return self.slots() if self._stays_resized(spec) else list(range(1, spec.workers + 1))
+
+    def _stays_resized(self, spec: TeamSpec) -> bool:
+        same = spec.config.server.workers == self.config.server.workers
+        return self.is_resized and same and spec.scale is None
 
     # From start to end.
 
@@ -184,12 +197,16 @@ class Team:
         pool = self.pool
         if pool.booted or pool.held or self.start_failure or pool.ending is not None:
             return True
+        if self.trade.foreign:
+            # Only a front can tell that they serve, and it may be one that waits for this.
+            return True
         return all(slot.failures for slot in pool.slots)
 
     def settle(self) -> bool:
         """Whether what was begun comes to its end now: each slot has its worker, or there is no use in waiting."""
         pool = self.pool
-        over = pool.is_settled() or pool.held or (pool.stubborn and not pool.booted and self.is_tried())
+        patient = pool.stubborn or self.trade.foreign
+        over = pool.is_settled() or pool.held or (patient and not pool.booted and self.is_tried())
         if self.is_settled or self.nursery.is_preparing or not over:
             return False
         self.is_settled = self.has_settled = True
@@ -209,6 +226,8 @@ class Team:
         times = [next_wake(self.pool)]
         if self.pool.ending is None:
             times.append(self.nursery.retry_at)
+            if self.scaling is not None and self._follows_queue():
+                times.append(self.scaling.due_at(self._staff()))
             if self._look_interval() is not None:
                 times.append(self._next_look)
         return min((time for time in times if time is not None), default=math.inf)
@@ -223,6 +242,7 @@ class Team:
             self.crew.look()
         if now >= self.nursery.retry_at:
             self.begin_fork_server()
+        self._follow_queue()
 
     def _look_interval(self) -> float | None:
         lifecycle, liveness_s = self.config.lifecycle, self.config.timeouts.liveness
@@ -235,7 +255,7 @@ class Team:
         # One that has not come to serve yet is nothing to go back to.
         self.former = self.former or Former(self.spec, len(self.pool.slots), self.is_resized)
         count = len(self.slots_with(spec))
-        self.is_resized = self.is_resized and spec.config.server.workers == self.config.server.workers
+        self.is_resized = self._stays_resized(spec)
         if count != len(self.pool.slots):
             self.set_count(count, on_trial=True)
         self.adopt(spec, log)
@@ -256,6 +276,8 @@ class Team:
 
     def adopt(self, spec: TeamSpec, log: Log) -> None:
         """From now on this is what it is to be; the number of its workers is set apart."""
+        if spec.scale != self.spec.scale:
+            self.scaling = None if spec.scale is None else Scaling(spec.scale)
         self.spec, config = spec, spec.config
         self.crew.config, self.crew.trade = config, spec.trade
         self.log = self.crew.log = log
@@ -270,7 +292,41 @@ class Team:
         self.listeners.keep_slots(self.slots())
         self.is_settled = False
 
+    # A number that follows the queue.
+
+    def on_gauged(self, reading: Reading) -> None:
+        """The front tells what is under way."""
+        if self.scaling is not None:
+            oldest_s = reading.oldest_ms / 1000
+            facts = Facts(reading.queued, oldest_s, reading.busy, reading.room, reading.peak)
+            self.scaling.on_facts(facts, self._staff(), self._clock())
+            self._follow_queue()
+
+    def _follows_queue(self) -> bool:
+        """Nobody has said another number, and there shall be workers at all."""
+        return self.scaling is not None and not (self.is_resized or self.pool.halted or self.pool.ending)
+
+    def _follow_queue(self) -> None:
+        if self.scaling is None or not self._follows_queue():
+            return
+        staff = self._staff()
+        count = self.scaling.decide(staff, self._clock())
+        if count != staff.wanted:
+            why = "requests wait" if count > staff.wanted else "one less was enough"
+            self.log.info(f"{self.app}: {plural(count, 'worker')} from now on, as {why}")
+            self.set_count(count)
+
+    def _staff(self) -> Staff:
+        ready = [worker.ready_at for worker in self.pool.workers if worker.is_serving()]
+        return Staff(len(self.pool.slots), len(ready), max(ready, default=-math.inf))
+
     # Reports and deaths.
+
+    def on_attached(self, worker: Worker) -> None:
+        """A front knows it."""
+        command = self.config.apps[self.app].command if self.trade.foreign else None
+        if command is not None:
+            self.crew.on_attached(worker, os.path.basename(command[0]))
 
     def _on_ready(self, boot: Boot, worker: Worker, interface: str) -> None:
         self.interface = interface

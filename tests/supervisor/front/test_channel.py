@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from drawbar.config import OperatorError
+from drawbar.pull.reading import Reading
 from drawbar.pull.traffic import Judge, Traffic
 from drawbar.supervisor.child import Reporter
-from drawbar.supervisor.front.channel import MESSAGE_BYTES, Channel, Holds, Judged, Order, Seen, read_news
+from drawbar.supervisor.front.channel import MESSAGE_BYTES, Channel, Gauged, Holds, Judged, Order, Seen, read_news
 from drawbar.supervisor.front.line import MOST_UNTOLD, RETRY_MS, Line, Notes
 from tests.support.fronts import GET, FrontSite
 
@@ -97,8 +98,24 @@ def test_a_trial_is_told(ordered: Ordered) -> None:
     assert (news.app, news.label, news.figures["kept"]) == ("app", "v8", True)
 
 
+def test_a_reading_is_told(ordered: Ordered) -> None:
+    reading = Reading(queued=3, oldest_ms=250, busy=2, room=1, peak=5)
+    ordered.line.gauge("app", reading)
+    assert read_news(ordered.news[-1]) == Gauged("app", reading)
+
+
 @pytest.mark.parametrize(
-    "line", ["ready front", "attached app v7", "attached app v7 x", "judged app v7 {", "traffic", ""]
+    "line",
+    [
+        "gauged app",
+        "gauged app {}",
+        "ready front",
+        "attached app v7",
+        "attached app v7 x",
+        "judged app v7 {",
+        "traffic",
+        "",
+    ],
 )
 def test_what_is_no_news_is_none(line: str) -> None:
     assert read_news(line) is None

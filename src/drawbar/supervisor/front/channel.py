@@ -6,6 +6,7 @@ master's end; the front's is in `line`.
                         left APP LABEL PID          its last one has ended; PID 0 is any process that is not local
                         judged APP LABEL {...}      what came of a trial
                         traffic APP {...}           what holds now, and the serial of the order that is followed
+                        gauged APP {...}            what is under way, of an app whose number of processes follows that
 
 Law: an order says how things shall be. What a front is to know from the beginning is in the socket before it is forked,
 so it takes no request on other terms. Neither end ever waits for the other: a front that is stuck is told to nobody's
@@ -19,11 +20,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from drawbar.config import OperatorError
+from drawbar.pull.reading import Reading
 from drawbar.pull.traffic import Traffic
 
 ATTACHED: Final = "attached "
 LEFT: Final = "left "
 JUDGED: Final = "judged "
+GAUGED: Final = "gauged "
 TRAFFIC: Final = "traffic "
 NO_LABEL: Final = "-"
 
@@ -62,7 +65,14 @@ class Holds(NamedTuple):
     figures: Mapping[str, Any]
 
 
-News = Seen | Judged | Holds
+class Gauged(NamedTuple):
+    """A line on what is under way at the front."""
+
+    app: str
+    reading: Reading
+
+
+News = Seen | Judged | Holds | Gauged
 
 
 def read_news(line: str) -> News | None:
@@ -78,6 +88,9 @@ def read_news(line: str) -> News | None:
         if kind + " " == TRAFFIC:
             app, _, figures = rest.partition(" ")
             return Holds(app, msgspec.json.decode(figures, type=dict[str, Any]))
+        if kind + " " == GAUGED:
+            app, _, figures = rest.partition(" ")
+            return Gauged(app, msgspec.json.decode(figures, type=Reading))
     except (ValueError, msgspec.DecodeError):
         return None
     return None

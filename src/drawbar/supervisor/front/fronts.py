@@ -154,9 +154,9 @@ class Fronts:
             self._on_holds(pid, news)
             return
         elif pid != self._newest:
-            # One that drains has nothing to say about versions.
+            # One that drains has nothing to say about versions, nor about how much there is to do.
             return
-        else:
+        elif isinstance(news, Judged):
             self._on_judged(news)
         self._tell(news)
 

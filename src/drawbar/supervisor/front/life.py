@@ -25,6 +25,7 @@ from drawbar.pull.api import Api
 from drawbar.pull.api import policy as api_policy
 from drawbar.pull.desk import Limits
 from drawbar.pull.front import Front
+from drawbar.pull.gauge import Gauge
 from drawbar.pull.leaving import Leaving
 from drawbar.pull.told import values_of
 from drawbar.supervisor.child import Reporter
@@ -88,6 +89,7 @@ def run_front(
     line = Line(front, reactor, Notes(reactor, report, report_fd))
     leaving = Leaving(front, api, reactor, line.steering.leave)
     ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
+    gauges = make_gauges(config, front, reactor, line)
     if listeners.orders is not None:
         # Before a request is taken that they are about.
         line.obey(listeners.orders)
@@ -102,6 +104,8 @@ def run_front(
     if cell is not None:
         cell.phase = "serving"
     report(f"ready {NAME}")
+    for gauge in gauges:
+        gauge.begin()
     try:
         reactor.run()
         reactor.close()
@@ -194,6 +198,24 @@ def make_front(config: Config, reactor: Reactor) -> Front:
     for plan in config.app_plans():
         front.add_app(plan.name, make_queue(plan, config.queue), routes_of(plan), plan.stream_input)
     return front
+
+
+def make_gauges(config: Config, front: Front, reactor: Reactor, line: Line) -> list[Gauge]:
+    """One for each application whose number of processes follows its queue."""
+    gauges = {
+        app: Gauge(
+            front,
+            app,
+            reactor,
+            wait_ms=round(table.scale_wait * 1000),
+            idle_ms=round(table.scale_idle * 1000),
+            tell=partial(line.gauge, app),
+        )
+        for app, table in config.apps.items()
+        if table.is_scaled and table.has_workers
+    }
+    front.on_watched = lambda app: gauges[app].on_watched()
+    return list(gauges.values())
 
 
 def make_api(

@@ -18,9 +18,10 @@ from drawbar.net.reactor import Reactor
 from drawbar.pull.call import Alarm
 from drawbar.pull.front import Front
 from drawbar.pull.presence import ABSENT_MS, Presence
+from drawbar.pull.reading import Reading
 from drawbar.pull.steering import Steering
 from drawbar.pull.traffic import Traffic
-from drawbar.supervisor.front.channel import ATTACHED, JUDGED, LEFT, MESSAGE_BYTES, NO_LABEL, TRAFFIC, Order
+from drawbar.supervisor.front.channel import ATTACHED, GAUGED, JUDGED, LEFT, MESSAGE_BYTES, NO_LABEL, TRAFFIC, Order
 
 RETRY_MS: Final = 100
 """Between two attempts to tell a master that does not read."""
@@ -73,6 +74,10 @@ class Line:
             lambda *key: self._tell_seen(LEFT, *key),
             lambda: self._sweeper.set(ABSENT_MS),
         )
+
+    def gauge(self, app: str, reading: Reading) -> None:
+        """Tells what is under way."""
+        self._note(f"{GAUGED}{app} {msgspec.json.encode(reading).decode()}")
 
     def obey(self, orders: socket.socket) -> None:
         """Follows the orders that are there, and from now on those that come."""
