@@ -316,7 +316,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "fairness",
         "Two workers with 4 threads, 6 of these 8 slots held for 200 ms at a time: 20 others, and as many as are free",
-        ("drawbar-front-2x4",),
+        ("drawbar-split-2x4",),
         (
             Metric("fast_p99_ms", "20 others: p99 ms", 2),
             Metric("fast_p50_ms", "p50 ms", 2),
@@ -336,7 +336,7 @@ CASES: tuple[Case, ...] = (
         Case(
             f"kill-pull-{method.lower()}",
             f"`kill -9` of one of a front's 2 workers, every second for a minute; 16 clients {method}, 2 ms a call",
-            ("drawbar-front-2x4",),
+            ("drawbar-split-2x4",),
             (
                 Metric("answered", "answered", 0),
                 Metric("bad_gateway", "told 502", 0),
@@ -493,7 +493,7 @@ def supervision_targets() -> list[Target]:
 
 def pulling_targets() -> list[Target]:
     """What must be reached by a front and those that pull from it."""
-    two, far, deep = "drawbar-front-2x4", "drawbar-front-far", "drawbar-front-deep"
+    two, far, deep = "drawbar-split-2x4", "drawbar-front-far", "drawbar-front-deep"
     bound_s = pulling.SERVED_AGAIN_S
     found = [
         Target("A front's hop", "split", "drawbar-front", "cpu_us", "<=", 1.25, "x nginx", ("nginx-proxy",)),

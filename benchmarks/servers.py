@@ -92,6 +92,15 @@ def nginx_proxy(name: str, *, near: bool = False) -> Server:
     return Server(name, NGINX, "static", command, (*command[:-1], "{scratch}/nginx-upstream.conf"), near)
 
 
+def split(name: str, *options: str, workers: int) -> Server:
+    """A row for a front and its own workers, under one master, on every processor.
+
+    On one, what is noticed of a worker would be how the kernel's scheduler has them take turns.
+    """
+    whole = drawbar(name, "wsgi", "--split", "--api", "unix:{scratch}/api.sock", *options, workers=workers)
+    return replace(whole, command=("taskset", "--cpu-list", "0-1023", *whole.command))
+
+
 def worker(*options: str) -> tuple[str, ...]:
     """The command of workers that pull from a front over a Unix socket."""
     return ("{python}", "-m", "drawbar", "work", "apps:{app}", "--from", "unix:{scratch}/api.sock", *options)
@@ -109,8 +118,6 @@ def far(name: str, *sides: str) -> Server:
     return replace(front(name, *command), interface="asgi", sides=sides)
 
 
-# On one processor with their clients, two workers would have those wait for the turns of the kernel's scheduler.
-EVERYWHERE = ("taskset", "--cpu-list", "0-1023")
 RELOADABLE = ("--config", "{scratch}/drawbar.toml")
 
 SERVERS: tuple[Server, ...] = (
@@ -129,7 +136,7 @@ SERVERS: tuple[Server, ...] = (
     uncounted("drawbar-uncounted"),
     front("drawbar-front", beside=worker("--threads", "1", "--slots", "64")),
     front("drawbar-front-near", beside=worker("--threads", "1", "--slots", "64"), near=True),
-    front("drawbar-front-2x4", beside=(*EVERYWHERE, *worker("--workers", "2", "--threads", "4"))),
+    split("drawbar-split-2x4", "--threads", "4", workers=2),
     # As many as may wait have to, for as long as it takes.
     front("drawbar-front-deep", "--queue-length", "20000", "--queue-time", "10m", "--queue-deadline", "10m"),
     far("drawbar-front-far", "kept", "lost"),
