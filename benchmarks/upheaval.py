@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from benchmarks import measure
 from benchmarks.measure import MeasurementFailed
 from benchmarks.process import HERE, Running
 from benchmarks.steady import UPSET, Account
@@ -91,10 +92,12 @@ class Master:
     """The first process of a server, whoever that is by now, and its workers."""
 
     pid: int
+    name: str | None = None
+    """What its workers are called, when they are not all it starts."""
 
     def children(self) -> set[int]:
-        """Processes it has started and not buried."""
-        return children_of(self.pid)
+        """Workers it has started and not buried."""
+        return {pid for pid in children_of(self.pid) if self.name in (None, measure.comm(pid))}
 
     def send(self, number: signal.Signals) -> None:
         """A signal."""
@@ -141,10 +144,10 @@ def shrink(master: Master) -> None:
 
 def upgrade(master: Master) -> None:
     """The master is another, the former has left."""
-    before, former = master.children(), master.pid
+    before, former = children_of(master.pid), master.pid
     master.send(signal.SIGUSR2)
-    master.wait_for(lambda now: bool(now - before), "a new master")
-    [master.pid] = master.children() - before
+    master.wait_for(lambda _: bool(children_of(former) - before), "a new master")
+    [master.pid] = children_of(former) - before
     master.wait_for(lambda now: len(now) >= WORKERS, "the new master's workers")
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while is_running(former):
@@ -185,7 +188,7 @@ UNKNOWN_TO: dict[str, tuple[str, ...]] = {"gunicorn": ("upgrade",)}
 def upheaval(up: Running, settings: Settings) -> Sample:
     """All orders in turn, then recycling without end; each set against the quiet between."""
     warm_up(up)
-    master = Master(up.session)
+    master = Master(up.session, "drawbar-worker" if "--split" in up.server.command else None)
     with Crowd(up.port) as crowd:
         crowd.begin("warm")
         time.sleep(WARM_S)
