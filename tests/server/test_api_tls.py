@@ -187,7 +187,7 @@ def test_a_reload_reads_the_certificate_anew(
     authority.issue("front")
     assert shown_by(site, authority) == before
     os.kill(site.process.pid, signal.SIGHUP)
-    site.log.wait_for("front 1 is ready")
+    site.log.wait_for("front is ready")
     after = shown_by(site, authority)
     assert after != before
     assert connect(site).request(GET).body == b"ok"
