@@ -3,11 +3,9 @@
 import errno
 import gc
 import os
-import resource
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from drawbar.net.inspect import Probe, ProbeConnector, connections, is_exclusive, set_room
 from drawbar.net.listener import adopt, listen, serve_for
 from drawbar.net.reactor import Reactor
+from tests.support.descriptors import descriptors, next_descriptor
 from tests.support.inprocess import Stepped
 from tests.support.server import PATIENCE_S
 
@@ -56,24 +55,6 @@ class Listening(Stepped):
 def site() -> Iterator[Listening]:
     with Listening() as listening:
         yield listening
-
-
-@contextmanager
-def descriptors(most: int) -> Iterator[None]:
-    """No more than so many descriptors can be open."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
-def next_descriptor() -> int:
-    """The lowest that is free."""
-    fd = os.dup(0)
-    os.close(fd)
-    return fd
 
 
 def test_bytes_reach_the_connection_they_were_sent_to(site: Listening) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from drawbar.pull.tls_pump import Pump
 from drawbar.pull.tls_reception import Received, Reception
+from tests.support.descriptors import descriptors, next_descriptor
 from tests.support.front import Authority
 from tests.support.raw import RawClient
 from tests.support.server import PATIENCE_S
@@ -206,6 +207,14 @@ def test_who_finds_no_room_waits_for_it(authority: Authority) -> None:
         first.close()
         assert said_by(second).startswith(b"HTTP/1.1 400 ")
         second.close()
+
+
+def test_without_descriptors_it_tries_again_after_a_while(hall: Hall, authority: Authority) -> None:
+    with descriptors(next_descriptor() + 1):
+        client = hall.connect()
+        assert hall.wait_for_line() == "cannot accept a connection: Too many open files"
+    with secured(client, authority):
+        hall.fetch().socket.close()
 
 
 def test_one_that_is_stopped_lets_nobody_in(authority: Authority) -> None:

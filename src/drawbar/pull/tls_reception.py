@@ -256,11 +256,12 @@ class Reception:
         try:
             sock.setblocking(False)
             tune(sock, VANISH_S)
+            codec = TlsCodec(self._context, None)
         except OSError:
-            # It is gone already.
+            # It is gone already, or OpenSSL has no memory for it.
             sock.close()
             return
-        guest = Guest(sock, peer, listener, TlsCodec(self._context, None), time.monotonic() + self._handshake_s)
+        guest = Guest(sock, peer, listener, codec, time.monotonic() + self._handshake_s)
         self._guests[guest] = None
         self._selector.register(sock, guest.events, guest)
         # It may have spoken already.
