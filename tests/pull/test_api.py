@@ -300,6 +300,23 @@ def test_status_tells_of_queues_workers_and_requests() -> None:
         (request,) = app["requests"]
         assert (request["request"], request["attempt"], request["worker"]) == ("GET /slow?x", 1, "one")
         assert 2_900 <= request["age_ms"] <= 3_200
+        (held,) = app["waiting"]
+        assert (held["request"], held["attempts"]) == ("GET /queued", 0)
+        assert 900 <= held["age_ms"] <= 1_200
+        assert app["histograms"]["app"]["count"] == 0
+
+
+def test_status_lists_no_more_than_it_is_asked_for() -> None:
+    with Pulled() as pulled:
+        for number in range(3):
+            pulled.call(f"GET /api/v2/next?wait=0&worker=w{number}")
+        for number in range(3):
+            pulled.client(message(f"GET /{number}"))
+        for most, expected in ((2, 2), (0, 0), (1_000, 3)):
+            (app,) = json.loads(pulled.call(f"GET /api/v2/status?most={most}").body)["apps"].values()
+            assert (len(app["workers"]), app["workers_in_all"], len(app["waiting"])) == (expected, 3, expected)
+        for wrong in ("x", "-1", "1001", ""):
+            problem(pulled.call(f"GET /api/v2/status?most={wrong}"), 400, "bad-request")
 
 
 def test_status_is_of_the_apps_that_a_token_is_for() -> None:
@@ -405,7 +422,7 @@ def test_a_server_that_is_about_to_stop_is_not_ready_and_serves_on() -> None:
 
 def test_what_fails_here_is_reported_and_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     with Pulled() as pulled:
-        monkeypatch.setattr(pulled.api._status, "report", lambda apps: 1 / 0)
+        monkeypatch.setattr(pulled.api._status, "report", lambda apps, most: 1 / 0)
         members = problem(pulled.call("GET /api/v2/status"), 500, "failed")
         assert "log" in members["detail"]
         assert [type(error) for error in pulled.errors] == [ZeroDivisionError]

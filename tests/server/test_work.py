@@ -39,7 +39,9 @@ def test_requests_are_served_and_the_front_is_believed(server: Servers, way: str
     with ScriptedFront() as front:
         site = work(server, front.url, f"behind:{name}", *options, "--label", "v7")
         asked = front.accept()
-        assert asked.head.startswith(b"GET /api/v2/attach?app=blog&label=v7 HTTP/1.1\r\n")
+        assert re.match(
+            rb"GET /api/v2/attach\?app=blog&label=v7&worker=[A-Za-z0-9._-]+:[0-9]+ HTTP/1.1\r\n", asked.head
+        )
         asked.agree(releases=True)
         for _ in range(3):
             seen = json.loads(asked.request(FORWARDED).body)

@@ -1,10 +1,16 @@
 """A server's status as tests of the command line want it: every part there, the figures round."""
 
 from drawbar.supervisor.control.status import (
+    FRONT,
     Backlog,
+    Front,
     Histogram,
     Listener,
     Memory,
+    Queue,
+    QueueLabel,
+    QueueRequest,
+    QueueWorker,
     Running,
     Status,
     Totals,
@@ -71,3 +77,79 @@ def status(factor: int = 1, taken: float = 0.0) -> Status:
         memory=Memory(18 * MB, 6 * MB, 12 * MB),
         taken=taken,
     )
+
+
+def front(factor: int = 1) -> Front:
+    """What a front tells: of shop, in the middle of a deploy and busy, and of blog, which is paused and has nobody."""
+    done = 1000 * factor
+    bounds = [0.001, 0.01, 0.1]
+    shop = Queue(
+        app="shop",
+        ready=True,
+        reason=None,
+        gate="open",
+        queued=3,
+        length=1000,
+        queued_bytes=3 * 500,
+        oldest_s=1.5,
+        leased=4,
+        idle=1,
+        counters={"answered": done, "lost": 1},
+        labels=[
+            QueueLabel("v7", leased=2, given=900, answered=898),
+            QueueLabel("v8", idle=1, leased=2, given=100, answered=95, failed=2, lost=1),
+        ],
+        workers=[
+            QueueWorker("web1:4712", "v7", "attach", 0, 2),
+            QueueWorker("web2:981", "v8", "attach", 1, 2),
+        ],
+        workers_in_all=2,
+        requests=[
+            QueueRequest("GET /cart?id=\x1b7", 2.5, 2, "web1:4712", "v7"),
+            QueueRequest("GET /waits", 1.5, 0),
+            QueueRequest("GET /events", 3600.0, 1, "web2:981", "v8", answering=True),
+        ],
+        client=Histogram(bounds, [done, 0, 0, 0], 0.0),
+        queue=Histogram(bounds, [0, done, 0, 0], 2.0 * factor),
+        called=Histogram(bounds, [0, 0, done, 0], 20.0 * factor),
+    )
+    blog = Queue(
+        app="blog",
+        ready=False,
+        reason="no worker is there",
+        gate="paused",
+        queued=0,
+        length=10,
+        queued_bytes=0,
+        oldest_s=0.0,
+        leased=0,
+        idle=0,
+        counters={"answered": 0, "lost": 0},
+        labels=[],
+        workers=[],
+        workers_in_all=0,
+        requests=[],
+        client=Histogram(bounds, [0, 0, 0, 0]),
+        queue=Histogram(bounds, [0, 0, 0, 0]),
+        called=Histogram(bounds, [0, 0, 0, 0]),
+    )
+    return Front([shop, blog])
+
+
+def status_of_front(factor: int = 1, taken: float = 0.0) -> Status:
+    """A front by itself."""
+    found = status(factor, taken)
+    found.workers = found.workers[:1]
+    found.workers[0].team, found.workers[0].threads, found.workers[0].busy = FRONT, 0, 4
+    found.target, found.interface, found.desired = None, "front", 1
+    found.front = front(factor)
+    return found
+
+
+def status_of_split(factor: int = 1, taken: float = 0.0) -> Status:
+    """A front with a worker of its own, both of one master."""
+    found = status(factor, taken)
+    found.workers[0].team, found.workers[0].threads, found.workers[0].busy = FRONT, 0, 4
+    found.workers[1].team, found.workers[1].slot = "app", 1
+    found.front = front(factor)
+    return found

@@ -24,8 +24,8 @@ from drawbar.pull.lane_v1 import LaneV1
 from drawbar.pull.lane_v2 import LaneV2
 from drawbar.pull.openapi import document
 from drawbar.pull.problem import Problem, shortened
-from drawbar.pull.query import read_name, read_query, read_wait
-from drawbar.pull.status import Status
+from drawbar.pull.query import read_name, read_number, read_query, read_wait
+from drawbar.pull.status import MOST_LISTED, Status
 from drawbar.pull.tell import guarded, tell
 from drawbar.pull.tokens import EVERYTHING, NOTHING, Grant, Tokens
 
@@ -259,9 +259,9 @@ class Api:
         call.respond(200, TEXT, OK)
 
     def _tell_status(self, call: Call, grant: Grant) -> None:
-        parameters = read_query(call.query, ("app",), "app=NAME, or nothing for all of them")
+        parameters = read_query(call.query, ("app", "most"), "app=NAME, or nothing for all of them; most=NUMBER")
         apps = [self._app(parameters, grant)] if "app" in parameters else grant.among(self._front.queues)
-        report = self._status.report(apps)
+        report = self._status.report(apps, read_number(parameters, "most", MOST_LISTED))
         if grant.apps is None:
             report["histograms"] = self._status.histograms(self._reactor.cell)
         call.respond(200, JSON, encode(report) + b"\n")

@@ -119,8 +119,8 @@ cdef class AttachedConnection(ServerConnection):
 def attach(Front front, str app, str label, Exchange exchange, str worker=""):
     """Makes the connection of a whole, unanswered request the room of a worker for `app`; the exchange is over then.
 
-    worker: its name in reports, by default its address. KeyError for an unknown app; ClientDisconnected when the worker
-    is gone; AppError when the request has a body still to come.
+    worker: its name in reports, by default its address, or its process id where that is on this machine. KeyError for
+    an unknown app; ClientDisconnected when the worker is gone; AppError when the request has a body still to come.
     """
     cdef AppQueue queue = front.queues[app]
     cdef AttachedConnection connection = AttachedConnection.__new__(AttachedConnection)
@@ -145,6 +145,8 @@ def attach(Front front, str app, str label, Exchange exchange, str worker=""):
         _set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     else:
         connection.pid = peer_pid(fd)
+        if not worker and connection.pid:
+            connection.room.worker = f"pid {connection.pid}"
     front.attached.add(connection)
     if front.presence is not None:
         connection.present = True

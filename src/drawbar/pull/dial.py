@@ -41,6 +41,8 @@ class Errand(NamedTuple):
     label: str | None = None
     token_file: str | None = None
     agent: str = "drawbar"
+    worker: str = ""
+    """Its name in the front's reports; empty: its address."""
     dial_timeout_s: float = 10.0
     vanish_timeout_s: float = 30.0
     tls: "ssl.SSLContext | None" = None
@@ -207,7 +209,7 @@ class Dialer:
             for _ in range(count):
                 self._say(self._keeper.on_failed(failure, self._clock()))
             return
-        question = attach_request(errand.front.authority, errand.app, errand.label, token, errand.agent)
+        question = attach_request(errand.front.authority, errand.app, errand.label, token, errand.agent, errand.worker)
         for _ in range(count):
             self._dial(addresses, question)
 

@@ -69,6 +69,8 @@ cdef class Front(Handler):
     def __init__(self, Reactor reactor, *, bint stream_input=False, bint answer_half_closed=False,
                  uint32_t retry_after=1, ServerRules rules=None, object on_lost=None):
         self.reactor = reactor
+        # Its calls are its workers', and their number is theirs.
+        reactor.page.threads = 0
         self.streams = stream_input
         self.buffers = True
         self.answer_half_closed = answer_half_closed

@@ -43,9 +43,13 @@ class Problem(msgspec.Struct):
     detail: str = ""
 
 
-def attach_request(authority: str, app: str, label: str | None, token: str | None, agent: str) -> bytes:
-    """The question. Names of apps and labels are made of what a URL takes as it is."""
-    target = f"/api/v2/attach?app={app}" + (f"&label={label}" if label else "")
+def attach_request(
+    authority: str, app: str, label: str | None, token: str | None, agent: str, worker: str = ""
+) -> bytes:
+    """The question. Names of apps, labels and workers are made of what a URL takes as it is."""
+    target = (
+        f"/api/v2/attach?app={app}" + (f"&label={label}" if label else "") + (f"&worker={worker}" if worker else "")
+    )
     fields = [(b"Host", authority.encode("ascii"))]
     fields += [(b"Connection", b"Upgrade"), (b"Upgrade", PROTOCOL), (b"User-Agent", agent.encode())]
     if token is not None:

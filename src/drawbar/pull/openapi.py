@@ -9,6 +9,7 @@ from typing import Any, Final
 from drawbar.pull.desk import Limits
 from drawbar.pull.problem import CODES
 from drawbar.pull.query import LONGEST_NAME
+from drawbar.pull.status import MOST_LISTED
 
 VERSION: Final = "2"
 Json = dict[str, Any]
@@ -138,7 +139,7 @@ def _v2(limits: Limits) -> Json:
                 "status",
                 "Queues, workers and requests in progress.",
                 {"200": _json("Status", "Of every app that the token is for.")},
-                parameters=[_parameter("app")],
+                parameters=[_parameter("app"), _parameter("most")],
             )
         },
         "/api/v2/openapi.json": {
@@ -230,6 +231,11 @@ def _parameters(limits: Limits) -> Json:
         "app": _in_query("app", "Whose requests. Needed when there are several.", {"type": "string"}),
         "label": _in_query("label", "The version of the app that this worker runs.", name),
         "worker": _in_query("worker", "The worker's name in reports, instead of its address.", name),
+        "most": _in_query(
+            "most",
+            "So many workers and requests of each app are listed at most.",
+            {"type": "integer", "minimum": 0, "maximum": MOST_LISTED},
+        ),
         "begun": _in_query("begun", "`no`: the worker has not begun it.", {"type": "string", "enum": ["yes", "no"]}),
         "wait": _in_query(
             "wait",
@@ -341,7 +347,9 @@ def _schemas() -> Json:
                 "labels": {"type": "array", "items": _schema("Label")},
                 "workers": {"type": "array", "items": _schema("Worker")},
                 "histograms": {"type": "object", "additionalProperties": _schema("Histogram")},
+                "workers_in_all": number,
                 "requests": {"type": "array", "items": _schema("InProgress")},
+                "waiting": {"type": "array", "items": _schema("Waiting")},
             },
             optional=("why_not_ready",),
             closed=True,
@@ -366,6 +374,7 @@ def _schemas() -> Json:
             optional=("given",),
             closed=True,
         ),
+        "Waiting": _object({"request": text, "attempts": number, "age_ms": number}, closed=True),
         "InProgress": _object(
             {
                 "request": text,

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from drawbar.pull.problem import Problem, shortened
 
 SECONDS: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+NUMBER: Final = re.compile(r"[0-9]{1,9}")
 LONGEST_NAME: Final = 100
 """Characters of a label or a worker's name; past it 400."""
 
@@ -49,3 +50,11 @@ def read_wait(parameters: dict[str, str], default_ms: int, most_ms: int) -> int:
     if not 0 <= wait_ms <= most_ms:
         raise Problem("bad-request", f"wait={shortened(text)}", f"seconds, from 0 to {most_ms / 1000:g}")
     return wait_ms
+
+
+def read_number(parameters: dict[str, str], name: str, most: int) -> int:
+    """A whole number from 0 to `most`, which is also what it is when it is not given. Raises Problem."""
+    text = parameters.get(name, str(most))
+    if not NUMBER.fullmatch(text) or int(text) > most:
+        raise Problem("bad-request", f"{name}={shortened(text)}", f"a whole number from 0 to {most}")
+    return int(text)

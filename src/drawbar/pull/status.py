@@ -107,11 +107,11 @@ class Status:
             resting_ms=movement.resting_ms(queue, now_ms),
         )
 
-    def report(self, apps: Collection[str]) -> dict[str, Any]:
-        """Everything about these apps."""
+    def report(self, apps: Collection[str], most: int = MOST_LISTED) -> dict[str, Any]:
+        """Everything about these apps. most: workers, and requests, of each that are listed."""
         reasons = self.why_not_ready(apps)
         return {
-            "apps": {name: self._app(name, self._desk.front.queues[name], reasons.get(name)) for name in apps},
+            "apps": {name: self._app(name, self._desk.front.queues[name], reasons.get(name), most) for name in apps},
             "polls": len(self._desk.polls),
             "draining": self._desk.is_draining,
         }
@@ -124,8 +124,9 @@ class Status:
             "latency": _histogram(counters.latency),
         }
 
-    def _app(self, name: str, queue: AppQueue, why: str | None) -> dict[str, Any]:
+    def _app(self, name: str, queue: AppQueue, why: str | None, most: int) -> dict[str, Any]:
         now_ms = self._desk.front.now_ms
+        workers = self._workers(name, queue, now_ms)
         return {
             "ready": why is None,
             **({} if why is None else {"why_not_ready": why}),
@@ -159,13 +160,15 @@ class Status:
                 }
                 for label in queue.all_labels()
             ],
-            "workers": self._workers(name, queue, now_ms),
+            "workers": workers[:most],
+            "workers_in_all": len(workers),
             "histograms": {name: _histogram(counted) for name, counted in queue.times.figures().items()},
-            "requests": [_request(entry, now_ms) for entry in queue.running(MOST_LISTED)],
+            "requests": [_request(entry, now_ms) for entry in _oldest(queue.running(MOST_LISTED), most)],
+            "waiting": [_waiting(entry, now_ms) for entry in (queue.waiting(most) if most else ())],
         }
 
     def _workers(self, name: str, queue: AppQueue, now_ms: int) -> list[dict[str, Any]]:
-        """Those that ask, and those attached: by name and label, with their rooms."""
+        """Those that ask, and those attached: by name and label, with their rooms; those with most requests first."""
         asking = {(seen.label, seen.worker): seen for seen in self._desk.workers(name, now_ms)}
         found: dict[tuple[str, str], dict[str, Any]] = {}
         for key, seen in asking.items():
@@ -175,7 +178,7 @@ class Status:
         for entry in queue.running(MOST_LISTED):
             if entry.room is not None:
                 self._count(found, entry.room, "leased")
-        return list(found.values())[:MOST_LISTED]
+        return sorted(found.values(), key=lambda worker: (-worker["leased"], worker["label"], worker["worker"]))
 
     def _count(self, found: dict[tuple[str, str], dict[str, Any]], room: Room, what: str) -> None:
         key = (room.label, room.worker)
@@ -211,11 +214,24 @@ def _worker(label: str, worker: str, lane: str) -> dict[str, Any]:
     return {"worker": worker, "label": label, "lane": lane, "idle": 0, "leased": 0}
 
 
+def _oldest(running: list[Entry], most: int) -> list[Entry]:
+    """Those whose clients wait longest; after them those that are being answered, as they may last."""
+    return sorted(running, key=lambda entry: (entry.begun, entry.accepted_ms))[:most]
+
+
+def _shown(entry: Entry) -> str:
+    delivery: Delivery = entry.payload  # type: ignore[assignment]  # what the front puts there
+    return f"{delivery.method} {delivery.target}"[:MOST_SHOWN]
+
+
+def _waiting(entry: Entry, now_ms: int) -> dict[str, Any]:
+    return {"request": _shown(entry), "attempts": entry.attempts, "age_ms": now_ms - entry.accepted_ms}
+
+
 def _request(entry: Entry, now_ms: int) -> dict[str, Any]:
     room = entry.room
-    delivery: Delivery = entry.payload  # type: ignore[assignment]  # what the front puts there
     return {
-        "request": f"{delivery.method} {delivery.target}"[:MOST_SHOWN],
+        "request": _shown(entry),
         "attempt": entry.attempts,
         "age_ms": now_ms - entry.accepted_ms,
         "leased_ms": now_ms - entry.leased_ms,

@@ -12,7 +12,7 @@ from drawbar.supervisor.control.desk import Command
 from drawbar.supervisor.front.app_orders import AppOrders
 from drawbar.supervisor.pool import Strategy, Worker
 from drawbar.supervisor.refused import Refused
-from drawbar.supervisor.report_status import effective_settings, status_of
+from drawbar.supervisor.report_status import effective_settings, status_of, team_of
 from drawbar.supervisor.team import Team
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Orders:
         asked = master.teams.workers() if one is None else [one]
         path = master.log.path
         return {
-            "asked": [{"slot": worker.slot, "pid": worker.pid} for _, worker in asked],
+            "asked": [_named(worker, team_of(master, team)) for team, worker in asked],
             "log": "standard error" if path is None else path,
         }
 
@@ -161,3 +161,8 @@ class Orders:
     def _pause(self, *, paused: bool) -> Mapping[str, Any]:
         self._master.pause(paused=paused)
         return {"paused": paused}
+
+
+def _named(worker: Worker, team: str | None) -> dict[str, Any]:
+    named = {"slot": worker.slot, "pid": worker.pid}
+    return named if team is None else {**named, "team": team}

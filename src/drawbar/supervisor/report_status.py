@@ -9,11 +9,13 @@ import msgspec
 from drawbar import __version__
 from drawbar.supervisor.control.backlog import backlog_of
 from drawbar.supervisor.control.status import FRONT, Backlog, Listener, Record, WorkerRecord
+from drawbar.supervisor.front.place import FIGURES
 from drawbar.supervisor.listening.sockets import address_of
 
 if TYPE_CHECKING:
     from drawbar.config.sources import Effective
     from drawbar.supervisor.master import Master
+    from drawbar.supervisor.team import Team
 
 
 def status_of(master: "Master") -> dict[str, Any]:
@@ -38,7 +40,7 @@ def status_of(master: "Master") -> dict[str, Any]:
                 cell=team.crew.cell_index(worker),
                 started_s_ago=round(now - worker.started_at, 3),
                 retiring=None if worker.retiring is None else worker.retiring.value,
-                team=team.app or (FRONT if master.behind.place is not None else None),
+                team=team_of(master, team),
             )
             for team, worker in master.teams.workers()
         ],
@@ -47,9 +49,15 @@ def status_of(master: "Master") -> dict[str, Any]:
         last_error=master.last_error.line,
         last_error_s_ago=master.last_error.age_s,
         config_file=None if master.loaded is None else master.loaded.file,
+        front=None if master.behind.place is None else master.behind.place.path(FIGURES),
     )
     result: dict[str, Any] = msgspec.to_builtins(record)
     return result
+
+
+def team_of(master: "Master", team: "Team") -> str | None:
+    """What a process is among others: of an application, the front, or, where there is none, neither."""
+    return team.app or (FRONT if master.behind.place is not None else None)
 
 
 def _interface(master: "Master") -> str | None:

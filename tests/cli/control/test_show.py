@@ -1,8 +1,8 @@
 """What `drawbar ctl` prints, line by line."""
 
 from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
-from drawbar.supervisor.control.status import Histogram, Status, Totals
-from tests.support.statuses import status
+from drawbar.supervisor.control.status import Front, Histogram, Status, Totals
+from tests.support.statuses import status, status_of_front, status_of_split
 
 WHOLE = """\
 drawbar 1.2.3  shop:app (wsgi), serving, up 2 h
@@ -23,6 +23,60 @@ replaced     1 by crash
 
 IN FLIGHT  WORKER  REQUEST
     2.5 s       2  GET /slow"""
+
+
+OF_A_FRONT = """\
+drawbar 1.2.3  a front for shop, blog, serving, up 2 h
+master 4711    generation 3, drawbar.toml, 6.0 MB
+front          1 of 1 ready, 22 MB together
+requests now   queued 3, oldest 1.5 s, running 4, room 1
+listens on     http://127.0.0.1:8000, 1 of 2048 waiting
+listens on     unix:/run/shop.sock
+
+PROCESS   PID  PHASE   AGE  REQUESTS  BUSY  CONNS    RSS  SHARED
+front    4712  ready  60 s       500     4     10  48 MB   31 MB
+
+APP    QUEUED  OLDEST  RUNNING  ROOM  ANSWERED  WAIT P99  WORK P99  LOST  STATE
+shop  3/1 000   1.5 s        4     1     1 000    9.9 ms     99 ms     1  ready
+blog     0/10       -        0     0         0         -         -     0  paused
+
+APP   LABEL  RUNNING  ROOM  GIVEN  FAILED  LOST  STATE
+shop  v7           2     0    900       0     0
+shop  v8           2     1    100       2     1
+
+WORKER     APP   LABEL  LANE    RUNNING  ROOM
+web1:4712  shop  v7     attach        2     0
+web2:981   shop  v8     attach        2     1
+
+requests     1 010: 2xx 1 000, 4xx 10
+answered in  p50 0.6 ms  p95 8.2 ms  p99 10 ms
+queued for   p50 0.5 ms  p95 0.9 ms  p99 1.0 ms
+bytes        1.0 MB in, 20 MB out
+replaced     1 by crash
+
+  AGE  APP   TRY  AT            REQUEST
+2.5 s  shop    2  web1:4712 v7  GET /cart?id=\\x1b7
+1.5 s  shop    0  the queue     GET /waits"""
+
+
+def test_the_whole_status_of_a_front() -> None:
+    assert "\n".join(status_lines(status_of_front(), 80)) == OF_A_FRONT
+
+
+def test_a_front_with_workers_of_its_own() -> None:
+    lines = status_lines(status_of_split(), 80)
+    assert lines[0] == "drawbar 1.2.3  shop:app (wsgi) behind a front, serving, up 2 h"
+    assert lines[2] == "processes      2 of 2 ready, 44 MB together"
+    assert [line[:13] for line in lines[8:10]] == ["front    4712", "app 1    4713"]
+
+
+def test_a_front_that_does_not_answer_is_told_of() -> None:
+    silent = status_of_front()
+    silent.front = Front(silent="the front does not answer within 1 s")
+    lines = status_lines(silent, 80)
+    assert lines[0].startswith("drawbar 1.2.3  a front, serving")
+    assert "requests now   the front does not answer within 1 s" in lines
+    assert not any(line.startswith("APP") for line in lines)
 
 
 def test_the_whole_status() -> None:
@@ -110,3 +164,8 @@ def test_stacks_under_their_workers() -> None:
         "worker 2 (pid 9) writes its stacks to /var/log/a\\x1b.log",
     ]
     assert stacks_lines({"asked": [], "log": "standard error"}) == ["there are no workers"]
+    split = [{"slot": 1, "pid": 7, "team": "front"}, {"slot": 1, "pid": 9, "team": "blog"}]
+    assert stacks_lines({"asked": split, "log": "a.log"}) == [
+        "front (pid 7) writes its stacks to a.log",
+        "blog worker 1 (pid 9) writes its stacks to a.log",
+    ]

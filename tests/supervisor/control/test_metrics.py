@@ -3,8 +3,10 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from drawbar.supervisor.control.metrics import Exposition, number, render
+from drawbar.supervisor.control.exposition import number
+from drawbar.supervisor.control.metrics import Exposition, render
 from drawbar.supervisor.control.status import (
+    FRONT,
     Backlog,
     Cell,
     Histogram,
@@ -16,6 +18,7 @@ from drawbar.supervisor.control.status import (
     WorkerRecord,
 )
 from drawbar.supervisor.pool import Cause
+from tests.support.statuses import front
 
 RECORD = Record(
     version="1.2.3",
@@ -162,3 +165,20 @@ def test_the_text_ends_its_last_line() -> None:
 )
 def test_numbers(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def test_what_a_front_counts_is_not_counted_again_behind_it() -> None:
+    record = Record(
+        version="1.2.3",
+        pid=4711,
+        started=1_700_000_000.0,
+        uptime_s=60.0,
+        phase="serving",
+        workers=[WorkerRecord(1, 10, 1, "ready", team=FRONT), WorkerRecord(1, 11, 1, "ready", team="app")],
+    )
+    found = samples(render(Exposition(record, CELLS, TOTALS, {}, [], front())))
+    nothing: Labels = frozenset()
+    assert found["drawbar_connections", nothing] == CELLS[0].connections
+    assert found["drawbar_requests_running", nothing] == CELLS[0].busy
+    assert found["drawbar_threads", nothing] == 9
+    assert found["drawbar_app_queued", frozenset([("app", "shop")])] == 3

@@ -3,18 +3,32 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from drawbar.cli.control.queues import Table, label_table, name_of, queue_table, request_table, totals, worker_table
 from drawbar.cli.control.table import Column, pairs, table
 from drawbar.cli.control.text import count, plain, size, time
 from drawbar.config.settings import SETTINGS
 from drawbar.config.written import quoted, toml
-from drawbar.supervisor.control.status import SERVING, TAKES_REQUESTS, Histogram, Listener, Status, Worker, awaited
+from drawbar.supervisor.control.status import (
+    FRONT,
+    SERVING,
+    TAKES_REQUESTS,
+    Front,
+    Histogram,
+    Listener,
+    Status,
+    Worker,
+    awaited,
+)
 from drawbar.supervisor.words import plural
 
 DEFAULT = "default"
 """Where a setting that nobody set comes from."""
 
+MOST_ROWS = 40
+"""Lines of a table of a front, which may have a thousand workers."""
 WORKER_COLUMNS = (
-    Column("WORKER"),
     Column("PID"),
     Column("PHASE", right=False),
     Column("AGE"),
@@ -29,10 +43,46 @@ WORKER_COLUMNS = (
 def status_lines(status: Status, width: int) -> list[str]:
     """The whole of `drawbar ctl status`."""
     lines = pairs([*_server(status), *_listeners(status.listeners)], width, wrap=True)
-    lines += ["", *table(WORKER_COLUMNS, [_worker(worker) for worker in status.workers], width), ""]
+    lines += ["", *table(_columns(status), [_worker(worker) for worker in status.workers], width), ""]
+    for found in _front_tables(status):
+        lines += [*found.lines(width, MOST_ROWS), ""]
     lines += pairs([*_traffic(status), *_trouble(status)], width, wrap=True)
-    oldest = _oldest(status.workers, width)
+    oldest = _oldest(status.workers, width) if status.front is None else _oldest_at(status.front, width)
     return [*lines, "", *oldest] if oldest else lines
+
+
+def _columns(status: Status) -> list[Column]:
+    first = Column("WORKER") if status.front is None else Column("PROCESS", right=False)
+    return [first, *WORKER_COLUMNS]
+
+
+def _front_tables(status: Status) -> Iterator[Table]:
+    front = status.front
+    if front is None or front.silent is not None:
+        return
+    yield queue_table(front, lambda queue: queue)
+    labels = label_table(front)
+    if labels is not None:
+        yield labels
+    workers = worker_table(front)
+    if workers.rows:
+        yield workers
+
+
+def served(status: Status) -> str:
+    """What the server is there for: `shop:app (wsgi)`, or `a front for blog, shop`."""
+    if status.front is not None and status.target is None:
+        apps = ", ".join(plain(queue.app) for queue in status.front.queues)
+        return f"a front for {apps}" if apps else "a front"
+    text = f"{status.target or 'nothing'}{f' ({status.interface})' if status.interface else ''}"
+    return text if status.front is None else f"{text} behind a front"
+
+
+def processes(status: Status) -> str:
+    """What the processes of a server are called."""
+    if status.front is None:
+        return "workers"
+    return "front" if all(worker.team == FRONT for worker in status.workers) else "processes"
 
 
 def phase_and_age(status: Status) -> str:
@@ -103,26 +153,33 @@ def stacks_lines(answer: Mapping[str, Any]) -> list[str]:
     """Each worker's stacks under its name; who writes them where, when the server does not send them."""
     if "workers" not in answer:
         log = plain(str(answer.get("log") or "the error log"))
-        return [
-            f"worker {worker.get('slot', '?')} (pid {worker.get('pid', '?')}) writes its stacks to {log}"
-            for worker in answer.get("asked", [])
-        ] or ["there are no workers"]
+        return [f"{_titled(worker)} writes its stacks to {log}" for worker in answer.get("asked", [])] or [
+            "there are no workers"
+        ]
     lines: list[str] = []
     for worker in answer.get("workers", []):
-        title = f"worker {worker.get('slot', '?')} (pid {worker.get('pid', '?')})"
+        title = _titled(worker)
         lines += [title, "-" * len(title), *(plain(line) for line in str(worker.get("text") or "").splitlines()), ""]
     return lines
+
+
+def _titled(worker: Mapping[str, Any]) -> str:
+    """`worker 1 (pid 4712)`, `front (pid 4711)`, `blog worker 1 (pid 4713)`."""
+    team = worker.get("team")
+    name = FRONT if team == FRONT else f"{plain(f'{team} ' if team else '')}worker {worker.get('slot', '?')}"
+    return f"{name} (pid {worker.get('pid', '?')})"
 
 
 # Parts of the status.
 
 
 def _server(status: Status) -> Iterator[tuple[str, str]]:
-    served = f"{status.target or 'nothing'}{f' ({status.interface})' if status.interface else ''}"
-    yield f"drawbar {status.version}", f"{served}, {phase_and_age(status)}"
+    yield f"drawbar {status.version}", f"{served(status)}, {phase_and_age(status)}"
     memory = f", {size(status.memory.pss)}" if status.memory else ""
     yield f"master {status.pid}", f"generation {status.generation}, {status.config_file or 'no file'}{memory}"
-    yield "workers", f"{workers_ready(status)}{_total_memory(status.workers)}"
+    yield processes(status), f"{workers_ready(status)}{_total_memory(status.workers)}"
+    if status.front is not None:
+        yield "requests now", status.front.silent or totals(status.front)
 
 
 def _listeners(listeners: Sequence[Listener]) -> Iterator[tuple[str, str]]:
@@ -140,7 +197,7 @@ def _total_memory(workers: Sequence[Worker]) -> str:
 def _worker(worker: Worker) -> list[str]:
     memory = worker.memory
     return [
-        str(worker.slot),
+        name_of(worker),
         str(worker.pid),
         worker.phase + ("*" if worker.retiring and worker.phase == SERVING else ""),
         time(worker.age_s),
@@ -169,10 +226,14 @@ def _trouble(status: Status) -> Iterator[tuple[str, str]]:
         yield "replaced", ", ".join(f"{count(number)} by {cause}" for cause, number in restarts.items())
     if status.totals.timeouts:
         yield "timed out", plural(status.totals.timeouts, "request")
-    retiring = [f"worker {worker.slot} ({worker.retiring})" for worker in status.workers if worker.retiring]
+    retiring = [f"{_called(worker)} ({worker.retiring})" for worker in status.workers if worker.retiring]
     if retiring:
         yield "* leaving", ", ".join(retiring)
     yield from last_error(status)
+
+
+def _called(worker: Worker) -> str:
+    return f"worker {worker.slot}" if worker.team is None else name_of(worker)
 
 
 OLDEST_SHOWN = 5
@@ -189,3 +250,13 @@ def _oldest(workers: Sequence[Worker], width: int) -> list[str]:
         for seconds, worker, running in slow
     ]
     return table(columns, rows, width) if rows else []
+
+
+def _oldest_at(front: Front, width: int) -> list[str]:
+    slow = [
+        msgspec.structs.replace(queue, requests=[found for found in queue.requests if found.age_s >= LONG_S])
+        for queue in front.queues
+    ]
+    found = request_table(Front(slow))
+    shown = Table(found.columns, found.rows[:OLDEST_SHOWN], len(found.rows[:OLDEST_SHOWN]))
+    return shown.lines(width, shown.height) if found.rows else []

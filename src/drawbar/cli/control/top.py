@@ -77,10 +77,9 @@ def _paint(screen: Screen, change: Change) -> None:
     width, height = screen.size()
     shown = picture(change, width, height - 1)
     lines = [*shown.lines, *[""] * (height - 1 - len(shown.lines)), cut(FOOT, width)]
-    heading = lines[shown.head].ljust(width) if shown.head < len(shown.lines) else ""
-    if heading:
-        lines[shown.head] = heading
-    screen.paint(lines, Style(bold=frozenset({0}), reversed=frozenset({shown.head}) if heading else frozenset()))
+    for number in shown.headings:
+        lines[number] = lines[number].ljust(width)
+    screen.paint(lines, Style(bold=frozenset({0}), reversed=shown.headings))
 
 
 def _in_lines(look: Callable[[], Change], interval: float, count: int | None) -> None:

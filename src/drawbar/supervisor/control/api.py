@@ -14,8 +14,9 @@ from urllib.parse import parse_qs
 import msgspec
 from msgspec import Meta, Struct
 
+from drawbar.supervisor.control.exposition import CONTENT_TYPE
 from drawbar.supervisor.control.line import WAIT_S, Refused, Silent
-from drawbar.supervisor.control.metrics import CONTENT_TYPE, render
+from drawbar.supervisor.control.metrics import render
 from drawbar.supervisor.control.problems import KINDS, Problem, Reply
 from drawbar.supervisor.control.state import State
 from drawbar.supervisor.logs import Log

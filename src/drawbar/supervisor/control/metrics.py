@@ -1,26 +1,23 @@
-"""Prometheus' text format, version 0.0.4, of what a server counts. Pure: plain data in, text out.
+"""What a server counts, in Prometheus' text format. Pure: plain data in, text out.
 
 Names follow https://prometheus.io/docs/practices/naming/: base units in the name, `_total` for counters. No series
 bears a process id: a series that ends with each worker costs the collector more than it tells. Every counter is a total
 over the workers there are and those there were, so none goes back when workers come and go.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct
 
-from drawbar.supervisor.control.status import Cell, Histogram, Memory, Record, Totals, awaited, why_not_ready
+from drawbar.supervisor.control.exposition import by, counter, family, gauge, histogram
+from drawbar.supervisor.control.queue_metrics import queue_lines
+from drawbar.supervisor.control.status import Cell, Front, Memory, Record, Totals, awaited, is_behind, why_not_ready
 from drawbar.supervisor.pool import Cause, Phase
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "aborted")
 CAUSES = tuple(cause.value for cause in Cause)
 """Causes of restarts that a scrape shows from the start: a rate of a series that just appeared is not known."""
 WORKER_PHASES = tuple(phase.value for phase in Phase)
-
-Labels = Mapping[str, str]
-Sample = tuple[Labels, float]
 
 
 class Exposition(Struct):
@@ -32,6 +29,8 @@ class Exposition(Struct):
     restarts: dict[str, int]
     memory: list[Memory]
     """Of the workers."""
+    front: Front | None = None
+    """None: there is none, or the master did not say where."""
 
 
 def render(told: Exposition) -> str:
@@ -42,8 +41,10 @@ def render(told: Exposition) -> str:
 def _lines(told: Exposition) -> Iterator[str]:
     yield from _master(told.record)
     yield from _traffic(told.totals)
-    yield from _now(told.cells)
+    yield from _now(told.cells, _to_clients(told))
     yield from _runtime(told)
+    if told.front is not None:
+        yield from queue_lines(told.front)
 
 
 def _master(record: Record | None) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _master(record: Record | None) -> Iterator[str]:
     phases = dict.fromkeys(WORKER_PHASES, 0)
     for worker in record.workers:
         phases[worker.phase] = phases.get(worker.phase, 0) + 1
-    yield from family("drawbar_workers", "gauge", "Workers by phase.", _by("phase", phases))
+    yield from family("drawbar_workers", "gauge", "Workers by phase.", by("phase", phases))
     queues = [({"address": listener.address}, listener.backlog) for listener in record.listeners if listener.backlog]
     waiting = [(labels, float(backlog.waiting)) for labels, backlog in queues]
     limits = [(labels, float(backlog.limit)) for labels, backlog in queues]
@@ -73,7 +74,7 @@ def _master(record: Record | None) -> Iterator[str]:
 def _traffic(totals: Totals) -> Iterator[str]:
     requests = {status: totals.requests.get(status, 0) for status in STATUS_CLASSES}
     yield from family(
-        "drawbar_requests_total", "counter", "Requests answered, by class of status.", _by("status", requests)
+        "drawbar_requests_total", "counter", "Requests answered, by class of status.", by("status", requests)
     )
     about = "From the whole request to the last byte of its answer."
     yield from histogram("drawbar_request_duration_seconds", about, totals.latency)
@@ -87,13 +88,21 @@ def _traffic(totals: Totals) -> Iterator[str]:
     yield from counter("drawbar_sent_bytes_total", "Bytes sent to clients.", totals.sent_bytes)
 
 
-def _now(cells: list[Cell]) -> Iterator[str]:
-    yield from gauge("drawbar_connections", "Connections open.", sum(cell.connections for cell in cells))
-    busy = sum(cell.busy for cell in cells)
+def _to_clients(told: Exposition) -> list[Cell]:
+    """The processes that clients are connected to: what workers behind a front do, the front counts already."""
+    workers = [] if told.record is None else told.record.workers
+    behind = {worker.pid for worker in workers if is_behind(worker)}
+    return [cell for cell in told.cells if cell.pid not in behind]
+
+
+def _now(cells: list[Cell], to_clients: list[Cell]) -> Iterator[str]:
+    connections = sum(cell.connections for cell in to_clients)
+    yield from gauge("drawbar_connections", "Connections open.", connections)
+    busy = sum(cell.busy for cell in to_clients)
     yield from gauge("drawbar_requests_running", "Requests inside the application.", busy)
-    waiting = sum(cell.waiting for cell in cells)
+    waiting = sum(cell.waiting for cell in to_clients)
     yield from gauge("drawbar_requests_waiting", "Requests that wait for the application.", waiting)
-    oldest = max((running.seconds for running in awaited(cells)), default=0.0)
+    oldest = max((running.seconds for running in awaited(to_clients)), default=0.0)
     yield from gauge(
         "drawbar_oldest_request_seconds", "Age of the oldest request whose response has not begun.", oldest
     )
@@ -105,10 +114,10 @@ def _now(cells: list[Cell]) -> Iterator[str]:
 
 def _runtime(told: Exposition) -> Iterator[str]:
     causes = {cause: told.restarts.get(cause, 0) for cause in dict.fromkeys((*CAUSES, *told.restarts))}
-    yield from family("drawbar_worker_restarts_total", "counter", "Workers replaced, by cause.", _by("cause", causes))
+    yield from family("drawbar_worker_restarts_total", "counter", "Workers replaced, by cause.", by("cause", causes))
     collections = {str(number): count for number, count in enumerate(told.totals.gc_collections)}
     about = "Runs of Python's garbage collector in workers."
-    yield from family("drawbar_gc_collections_total", "counter", about, _by("generation", collections))
+    yield from family("drawbar_gc_collections_total", "counter", about, by("generation", collections))
     about = "Time workers stood still for Python's garbage collector."
     yield from counter("drawbar_gc_pause_seconds_total", about, told.totals.gc_pause_s)
     if told.memory:
@@ -118,55 +127,3 @@ def _runtime(told: Exposition) -> Iterator[str]:
         proportional = sum(memory.pss for memory in told.memory)
         about = "Memory of the workers; a page that n processes share counts 1/n in each."
         yield from gauge("drawbar_workers_proportional_memory_bytes", about, proportional)
-
-
-# The format.
-
-
-def family(name: str, kind: str, about: str, samples: Iterable[Sample]) -> Iterator[str]:
-    """One metric: what it is, then its samples. None at all if there are no samples."""
-    lines = [f"{name}{_labels(labels)} {number(value)}" for labels, value in samples]
-    if lines:
-        yield f"# HELP {name} {about}"
-        yield f"# TYPE {name} {kind}"
-        yield from lines
-
-
-def gauge(name: str, about: str, value: float) -> Iterator[str]:
-    return family(name, "gauge", about, [({}, value)])
-
-
-def counter(name: str, about: str, value: float) -> Iterator[str]:
-    return family(name, "counter", about, [({}, value)])
-
-
-def histogram(name: str, about: str, counted: Histogram) -> Iterator[str]:
-    """Buckets are cumulative, and the last one counts all."""
-    yield f"# HELP {name} {about}"
-    yield f"# TYPE {name} histogram"
-    below = 0
-    for bound, count in zip(counted.bounds_s, counted.counts, strict=False):
-        below += count
-        yield f'{name}_bucket{{le="{number(bound)}"}} {below}'
-    yield f'{name}_bucket{{le="+Inf"}} {counted.count}'
-    yield f"{name}_sum {number(counted.sum_s)}"
-    yield f"{name}_count {counted.count}"
-
-
-def number(value: float) -> str:
-    """A number as both people and parsers like it: `3`, not `3.0`."""
-    return str(int(value)) if value == int(value) else repr(float(value))
-
-
-def _by(label: str, values: Mapping[str, float]) -> list[Sample]:
-    return [({label: key}, value) for key, value in values.items()]
-
-
-def _labels(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -12,6 +12,7 @@ from drawbar.net.figures import ANSWERING, BOUNDS_S, Counters, InFlight
 from drawbar.net.figures import Histogram as Counted
 from drawbar.net.scoreboard import Cell as Place
 from drawbar.net.scoreboard import Scoreboard
+from drawbar.supervisor.control.asking import ask_front
 from drawbar.supervisor.control.line import Line, Silent
 from drawbar.supervisor.control.metrics import Exposition
 from drawbar.supervisor.control.status import (
@@ -53,8 +54,9 @@ class State:
         cells = {cell.pid: cell for cell in self._cells()}
         totals = totals_of(self._scoreboard.totals())
         record.restarts = self._scoreboard.restarts() or record.restarts
+        front = None if record.front is None else ask_front(record.front)
         pids = [record.pid, *(worker.pid for worker in record.workers)]
-        return merge(record, cells, totals, _memories(pids), time.monotonic())
+        return merge(record, cells, totals, _memories(pids), time.monotonic(), front)
 
     def exposition(self) -> Exposition:
         """What one scrape tells, whether or not the master answers."""
@@ -65,7 +67,8 @@ class State:
         cells = self._cells()
         totals = totals_of(self._scoreboard.totals())
         memory = list(_memories(cell.pid for cell in cells).values())
-        return Exposition(record, cells, totals, self._scoreboard.restarts(), memory)
+        front = None if record is None or record.front is None else ask_front(record.front)
+        return Exposition(record, cells, totals, self._scoreboard.restarts(), memory, front)
 
     def _cells(self) -> list[Cell]:
         now_ns = time.monotonic_ns()

@@ -66,6 +66,8 @@ class Record(Struct):
     last_error: str | None = None
     last_error_s_ago: float | None = None
     config_file: str | None = None
+    front: str | None = None
+    """The socket where the front tells of its queues; None where there is no front."""
 
 
 class Memory(Struct):
@@ -158,6 +160,78 @@ class Totals(Struct):
     gc_pause_s: float = 0.0
 
 
+class QueueRequest(Struct):
+    """A request at a front: `worker` is empty while it waits. `answering`: its response has begun."""
+
+    request: str
+    age_s: float
+    attempts: int
+    worker: str = ""
+    label: str = ""
+    answering: bool = False
+
+
+class QueueWorker(Struct):
+    """A worker that pulls: the requests it has, and its places that wait for one."""
+
+    worker: str
+    label: str
+    lane: str
+    idle: int
+    leased: int
+
+
+class QueueLabel(Struct):
+    """All workers of one version. Of what only grows, since the front's start."""
+
+    label: str
+    weight: float = 0.0
+    retired: bool = False
+    held: bool = False
+    idle: int = 0
+    leased: int = 0
+    given: int = 0
+    answered: int = 0
+    failed: int = 0
+    lost: int = 0
+
+
+class Queue(Struct):
+    """One application's queue at a front."""
+
+    app: str
+    ready: bool
+    reason: str | None
+    """Why it is not ready."""
+    gate: str
+    """open, paused or closed."""
+    queued: int
+    length: int
+    """Of those that may wait."""
+    queued_bytes: int
+    oldest_s: float
+    leased: int
+    idle: int
+    counters: dict[str, int]
+    labels: list[QueueLabel]
+    workers: list[QueueWorker]
+    """Those with most requests first, and not more than a screenful or two."""
+    workers_in_all: int
+    requests: list[QueueRequest]
+    """In flight, oldest first, and not more than a screenful or two; those answered last."""
+    client: Histogram
+    queue: Histogram
+    called: Histogram
+    """How long requests were on their way, waited, and were with a worker."""
+
+
+class Front(Struct):
+    """What a front tells of its queues; `silent` says why it does not, and then there are none."""
+
+    queues: list[Queue] = field(default_factory=list)
+    silent: str | None = None
+
+
 class Worker(Struct):
     """A worker: what the master knows, what it counts, what it weighs."""
 
@@ -205,13 +279,22 @@ class Status(Struct):
     """The master's own."""
     taken: float
     """When, in seconds of a monotonic clock: two of them give the time between."""
+    front: Front | None = None
+    """What the front tells; None where there is none."""
 
 
 SHOWN = 20
 """Requests in flight of a worker that a status lists."""
 
 
-def merge(record: Record, cells: dict[int, Cell], totals: Totals, memory: dict[int, Memory], taken: float) -> Status:
+def merge(
+    record: Record,
+    cells: dict[int, Cell],
+    totals: Totals,
+    memory: dict[int, Memory],
+    taken: float,
+    front: Front | None = None,
+) -> Status:
     """All that is known. `cells` and `memory` go by process id; a worker may be in neither yet."""
     reason = why_not_ready(record)
     return Status(
@@ -234,6 +317,7 @@ def merge(record: Record, cells: dict[int, Cell], totals: Totals, memory: dict[i
         last_error_s_ago=record.last_error_s_ago,
         config_file=record.config_file,
         memory=memory.get(record.pid),
+        front=front,
         taken=taken,
     )
 
@@ -259,15 +343,20 @@ def merge_worker(worker: WorkerRecord, cells: dict[int, Cell], memory: dict[int,
     )
 
 
+def is_behind(worker: WorkerRecord | Worker) -> bool:
+    """Whether clients are connected to a front instead."""
+    return worker.team not in (None, FRONT)
+
+
 def why_not_ready(record: Record) -> str | None:
     """Why this server should be sent no traffic; None when it should."""
     if record.phase not in TAKES_REQUESTS:
         return f"the server is {record.phase}"
-    if not any(worker.phase == SERVING for worker in record.workers if worker.team in (None, FRONT)):
+    if not any(worker.phase == SERVING and not is_behind(worker) for worker in record.workers):
         return "no worker takes requests"
     return None
 
 
 def _order(worker: WorkerRecord) -> tuple[Any, ...]:
     # The front stands above the workers behind it.
-    return worker.team not in (None, FRONT), worker.team or "", worker.slot, worker.generation, worker.pid
+    return is_behind(worker), worker.team or "", worker.slot, worker.generation, worker.pid

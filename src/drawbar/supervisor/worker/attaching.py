@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +31,17 @@ if TYPE_CHECKING:
 SLOTS_WITHOUT_LIMIT: Final = 100
 """Of a worker whose calls at once have no limit of their own: each is a connection to each front."""
 
+NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._-]+")
+LONGEST_HOST: Final = 60
+"""Characters of a machine's name in a worker's: the front takes no names that are longer than a line."""
+
 MakeHandler = Callable[[tuple[str, int | None]], "Handler"]
+
+
+def worker_name() -> str:
+    """What a front calls this process: by it the connections of one worker are known for that."""
+    host = NOT_IN_NAMES.sub("-", os.uname().nodename)[:LONGEST_HOST]
+    return f"{host}:{os.getpid()}"
 
 
 class Attaching:
@@ -63,6 +74,7 @@ class Attaching:
             agent=f"drawbar/{__version__}",
             dial_timeout_s=work.dial_timeout,
             vanish_timeout_s=work.vanish_timeout,
+            worker=worker_name(),
             tls=tls if front.scheme == "https" else None,
         )
         return Dialer(errand, self.slots, tell=self._tell_line, on_arrived=self._arrivals.wake, pump=self._pump)
