@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks import pulling, supervision, trials, upheaval
+from benchmarks import probing, pulling, supervision, trials, upheaval
 from benchmarks.servers import NGINX
 from benchmarks.trials import Trial
 
@@ -372,6 +372,23 @@ CASES: tuple[Case, ...] = (
         rounds=1,
     ),
     Case(
+        "probes",
+        "A front's probes with 8 slots held for 200 ms at a time, 1,000 requests waiting, and 8 clients turned away",
+        ("drawbar-front-2x4",),
+        (
+            *(
+                Metric(f"{probe}_{figure}_ms", f"/{probe} {figure} ms", 2)
+                for probe in ("readyz", "livez")
+                for figure in ("p99", "worst", "p50")
+            ),
+            Metric("full_percent", "queue seen full: %", 0),
+            Metric("turned_away_rps", "turned away/s", 0),
+        ),
+        probing.probes,
+        app="slots",
+        rounds=3,
+    ),
+    Case(
         "queue-depth",
         "Up to 10,000 requests that wait for one worker: what the next costs, and what one takes",
         ("drawbar-front-deep",),
@@ -512,6 +529,10 @@ def pulling_targets() -> list[Target]:
         Target("A front, idle", "split-memory", "drawbar-front", "front_mb", "<=", 20, "MB"),
         Target("Lane v1, 8 workers", "lanes", "drawbar-front-v1", "rps", ">=", 3_000, "requests/s"),
         Target("20 beside 6 of 8 slots held, p99", "fairness", two, "fast_p99_ms", "<=", 10, "ms"),
+        *(
+            Target(f"/{probe} with a full queue, p99", "probes", two, f"{probe}_p99_ms", "<=", 10, "ms")
+            for probe in ("livez", "readyz")
+        ),
         Target("Waiting while a slot is free", "fairness", two, "parked", "<=", 0, "times"),
         Target("Waiting with a slot for each", "fairness", two, "waited_ms", "<=", 0, "ms"),
         Target("Workers killed under GET: lost", "kill-pull-get", two, "bad_gateway", "<=", 0, "told 502"),
