@@ -421,3 +421,19 @@ def test_an_observation_falls_into_the_first_bucket_that_holds_it(ns: int, bucke
     assert latency.buckets.index(1) == bucket
     assert latency.observations == 1
     assert latency.sum_s == ns / 1e9
+
+
+def test_what_is_counted_apart_is_shown_and_stays_out_of_the_sums(board: Scoreboard) -> None:
+    whole, apart = board.claim(1, 1), board.claim(1, 1, is_apart=True)
+    for index in (whole, apart):
+        collect(board.cell(index), 3)
+    assert [cell.index for cell in board.cells()] == [whole, apart]
+    assert board.totals().collections[0] == 3
+    board.retire(apart)
+    board.retire(whole)
+    assert board.totals().collections[0] == 3
+    assert board.cells() == []
+    # Whoever has the place next is counted.
+    for _ in range(2):
+        collect(board.cell(board.claim(1, 2)), 1)
+    assert board.totals().collections[0] == 5

@@ -261,6 +261,18 @@ def test_an_application_that_cannot_start_leaves_the_others_alone(
     assert waits.response().body == b"2"
 
 
+def test_a_preloaded_application_that_cannot_start_is_tried_again(
+    several: Split, connect: Connect, tmp_path: Path
+) -> None:
+    write_app(tmp_path, "first", "1")
+    (tmp_path / "second.py").write_text("not right(")
+    two = '[apps.two]\nprefix = "/2"\ntarget = "second:app"\npreload = true\n'
+    site = several(f'[apps.one]\nprefix = "/1"\ntarget = "first:app"\n{two}')
+    assert "two (no worker has started)" in site.log.text
+    write_app(tmp_path, "second", "2")
+    assert connect(site).request(b"GET /2 HTTP/1.1\r\nHost: test\r\n\r\n").body == b"2"
+
+
 # Several applications.
 
 
@@ -397,6 +409,16 @@ def test_ctrl_c_of_a_terminal_ends_the_front_first(split: Split, connect: Connec
     assert "died" not in site.log.text
 
 
+def test_a_stop_while_the_application_is_imported_is_a_stop(split: Split, tmp_path: Path) -> None:
+    gate = Fifo(tmp_path / "gate")
+    (tmp_path / "slow.py").write_text(f"print('importing', flush=True)\nopen({str(gate.path)!r})\n")
+    site = split("slow:app", chdir=tmp_path, ready=False)
+    site.output.wait_for("importing")
+    site.process.send_signal(signal.SIGTERM)
+    assert site.wait() == 0
+    assert "front started" not in site.log.text
+
+
 def test_a_second_and_third_signal_make_haste(split: Split, connect: Connect, fifo: Fifo) -> None:
     site = split("plain:app")
     client = connect(site)
@@ -417,6 +439,19 @@ def test_more_and_fewer_workers(split: Split, tmp_path: Path) -> None:
     site.log.wait_for("app worker 3 is ready")
     site.process.send_signal(signal.SIGTTOU)
     site.log.wait_for(r"app worker 3 \(pid \d+\) exited with code 0")
+
+
+def test_what_was_said_of_the_number_holds_over_a_reload_and_an_upgrade(split: Split, tmp_path: Path) -> None:
+    site = split("plain:app")
+    site.process.send_signal(signal.SIGTTIN)
+    site.log.wait_for("app worker 2 is ready")
+    site.process.send_signal(signal.SIGHUP)
+    site.log.wait_for("reloaded: 3 workers")
+    site.process.send_signal(signal.SIGUSR2)
+    site.log.wait_for("a front and 2 workers")
+    assert site.process.wait(PATIENCE_S) == 0
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    assert site.wait() == 0
 
 
 def test_which_application_shall_have_more_must_be_said(several: Split, tmp_path: Path) -> None:

@@ -57,6 +57,15 @@ def test_never_gives_up_once_booted() -> None:
     assert subject.ending is None
 
 
+def test_a_stubborn_pool_never_gives_up_and_takes_no_failed_start_for_the_end() -> None:
+    subject = pool(slots=1, stubborn=True)
+    for attempt in range(2 * TIMING.give_up_after):
+        subject.on_forked(1, 1, attempt).failure = "not right"
+        assert subject.on_died(subject.workers[0], 0.0).retry_s is not None
+    assert subject.ending is None
+    assert next_wake(subject) == subject.slots[0].retry_at
+
+
 def test_an_application_that_cannot_start_ends_the_pool_at_once() -> None:
     subject = pool(worker(1, STARTING), worker(2, STARTING))
     subject.workers[0].failure = "no such module"

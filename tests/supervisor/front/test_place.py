@@ -1,0 +1,119 @@
+"""Where a front's workers reach it: who may, what stays, and what goes."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drawbar.config import OperatorError
+from drawbar.supervisor.front.place import FIGURES, PrivatePlace, remove_stale
+
+MINE = (os.getuid(), os.getgid())
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[PrivatePlace]:
+    """One in a directory of the test's."""
+    directory = tmp_path / "4711.apps"
+    directory.mkdir()
+    found = PrivatePlace(str(directory))
+    yield found
+    found.close()
+
+
+def answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
+def test_each_application_has_a_socket_that_waits_for_a_front(place: PrivatePlace) -> None:
+    place.update({"blog": MINE, "shop": MINE})
+    assert set(place.sockets()) == {"blog", "shop", FIGURES}
+    for app in place.sockets():
+        assert stat.S_IMODE(os.stat(place.path(app)).st_mode) == 0o600
+        # Nobody accepts, and the worker is connected all the same.
+        assert answers(place.path(app))
+
+
+@as_root
+def test_a_socket_is_for_the_user_of_its_workers(place: PrivatePlace) -> None:
+    place.update({"blog": (65534, 65534)})
+    assert os.stat(place.path("blog")).st_uid == 65534
+    assert os.stat(place.path(FIGURES)).st_uid == 0
+    # A reload may say another.
+    place.update({"blog": MINE})
+    assert os.stat(place.path("blog")).st_uid == 0
+
+
+def test_what_is_wanted_still_stays_the_same_socket(place: PrivatePlace) -> None:
+    place.update({"blog": MINE})
+    before = place.sockets()["blog"]
+    place.update({"blog": MINE, "shop": MINE})
+    assert place.sockets()["blog"] is before
+
+
+def test_what_is_not_wanted_any_more_stays_until_no_front_has_it(place: PrivatePlace) -> None:
+    place.update({"blog": MINE, "shop": MINE})
+    place.update({"blog": MINE})
+    assert set(place.sockets()) == {"blog", FIGURES}
+    assert answers(place.path("shop"))
+    assert len(place.descriptors()) == 3
+    place.drop_left()
+    assert not os.path.exists(place.path("shop"))
+    assert len(place.descriptors()) == 2
+
+
+def test_an_application_may_go_and_come_back(place: PrivatePlace) -> None:
+    place.update({"blog": MINE})
+    place.update({})
+    place.drop_left()
+    place.update({"blog": MINE})
+    assert answers(place.path("blog"))
+
+
+def test_an_update_that_fails_changes_nothing(place: PrivatePlace) -> None:
+    place.update({"blog": MINE})
+    Path(place.path("shop")).write_text("no socket")
+    with pytest.raises(OperatorError, match="no socket"):
+        place.update({"wiki": MINE, "shop": MINE})
+    assert set(place.sockets()) == {"blog", FIGURES}
+    assert not os.path.exists(place.path("wiki"))
+
+
+def test_the_next_master_has_the_same_sockets_and_they_outlive_this_one(place: PrivatePlace) -> None:
+    place.update({"blog": MINE})
+    handed = {app: os.dup(descriptor) for app, descriptor in place.handover().items()}
+    following = PrivatePlace(place.directory, handed)
+    assert not any(os.get_inheritable(descriptor) for descriptor in following.descriptors())
+    place.close()
+    assert answers(following.path("blog"))
+    following.close()
+    assert not os.path.exists(following.directory)
+
+
+def test_a_new_place_is_named_after_its_master_and_walked_through_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drawbar.supervisor.front.place.make_directory", lambda environ, uid: str(tmp_path))
+    made = PrivatePlace.make(os.getuid(), {})
+    assert made.directory == str(tmp_path / f"{os.getpid()}.apps")
+    assert stat.S_IMODE(os.stat(made.directory).st_mode) == 0o711
+    made.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_master_left_is_cleared_away_and_nothing_else(tmp_path: Path) -> None:
+    # Above what the kernel numbers processes with (proc(5), pid_max), so there is none.
+    dead, taken_over, alive = (tmp_path / f"{pid}.apps" for pid in (4_194_305, 4_194_306, os.getpid()))
+    for directory in (dead, taken_over, alive, tmp_path / "notes.apps"):
+        directory.mkdir()
+    with socket.socket(socket.AF_UNIX) as left, socket.socket(socket.AF_UNIX) as kept:
+        left.bind(str(dead / "blog.sock"))
+        kept.bind(str(taken_over / "blog.sock"))
+        kept.listen()
+        remove_stale(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, taken_over.name, "notes.apps"])
