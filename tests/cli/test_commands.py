@@ -111,6 +111,61 @@ def test_check_says_what_it_found(directory: Path) -> None:
     ]
 
 
+SEVERAL = """
+[apps.blog]
+target = "site_a:app"
+workers = 2
+[apps.shop]
+prefix = "/shop"
+command = ["ruby", "worker.rb"]
+[apps.old]
+prefix = "/old"
+"""
+
+
+def test_check_of_several_applications(directory: Path) -> None:
+    (directory / "drawbar.toml").write_text(SEVERAL)
+    result = invoke("check")
+    assert result.stderr == ""
+    assert result.stdout.splitlines()[:5] == [
+        "listens on   127.0.0.1:8000",
+        "application  blog: site_a:app (WSGI, threads 1:8), 2 workers",
+        "application  shop: ruby worker.rb, 1 process",
+        "application  old: pulled by workers elsewhere",
+        "file         drawbar.toml",
+    ]
+
+
+def test_check_names_the_application_that_cannot_be_imported(directory: Path) -> None:
+    (directory / "drawbar.toml").write_text(SEVERAL.replace("site_a:app", "site_a:ap"))
+    assert refusal("check") == "site_a:ap: module 'site_a' has no attribute 'ap'; did you mean site_a:app?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "toml", "split"),
+    [
+        (["run", "site_a"], SEVERAL, False),
+        (["run", "site_a", "--split"], "", True),
+        (["run"], SEVERAL, True),
+        (["dev", "site_a"], "[server]\nsplit = true\n", True),
+        (["serve"], "", True),
+        (["work", "site_a", "--from", "unix:/a"], "[server]\nsplit = true\n", False),
+    ],
+)
+def test_when_there_is_a_front(
+    served: list[Config], directory: Path, arguments: list[str], toml: str, split: bool
+) -> None:
+    (directory / "drawbar.toml").write_text(toml)
+    assert invoke(*arguments).exit_code == 7
+    (config,) = served
+    assert config.server.split is split
+
+
+def test_run_without_target_needs_an_application_that_it_can_start(directory: Path) -> None:
+    (directory / "drawbar.toml").write_text("[server]\nsplit = true\n[apps.old]\n")
+    assert refusal("run").startswith("no application to serve")
+
+
 def test_check_of_an_asgi_application() -> None:
     lines = invoke("check", "site_a:main", "--loop", "asyncio").stdout.splitlines()
     assert lines[:2] == ["application  site_a:main", "interface    ASGI"]

@@ -30,7 +30,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 """What a command sets, weaker than options and stronger than environment and file."""
 
 FRONT: Final = "drawbar serve"
-SPLITS: Final = ("drawbar run", "drawbar dev")
+SPLITS: Final = ("drawbar run", "drawbar dev", "drawbar check")
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080", "api.bind": "127.0.0.1:4242"}}
 """What a command is when nobody says otherwise, where that is not what other commands are."""
 
