@@ -205,6 +205,29 @@ def test_a_websocket_passes_through(split: Split, connect: Connect) -> None:
     assert frames[0].data == b"hello"
 
 
+def test_the_master_has_nothing_of_the_front_in_it(split: Split, server: Servers) -> None:
+    site = split()
+    maps = Path(f"/proc/{site.process.pid}/maps").read_text()
+    assert "/pull/attached." in maps, "what the workers need is theirs together"
+    assert not [part for part in ("front", "queue", "entry", "attach", "routes") if f"/pull/{part}." in maps]
+    alone = server(None, "--api", "127.0.0.1:0", command="serve")
+    assert "/pull/" not in Path(f"/proc/{alone.process.pid}/maps").read_text()
+
+
+def test_a_changed_file_is_the_applications_affair(server: Servers, connect: Connect, tmp_path: Path) -> None:
+    write_app(tmp_path, "first", "1")
+    site = server("first:app", "--split", chdir=tmp_path, command="dev")
+    site.log.wait_for("watching for changes")
+    front = one(site.process.pid, "drawbar: front")
+    write_app(tmp_path, "first", "changed")
+    site.log.wait_for("first.py changed: reloading")
+    site.log.wait_for("app worker 1 is ready")
+    client = connect(site)
+    while client.request(GET).body != b"changed":
+        pass
+    assert one(site.process.pid, "drawbar: front") == front
+
+
 # Deaths.
 
 
@@ -219,6 +242,19 @@ def test_a_get_of_a_killed_worker_is_run_again(split: Split, connect: Connect, f
     fifo.release()
     assert client.response().status == 200
     site.log.wait_for("died: killed by SIGKILL")
+
+
+def test_a_post_of_a_killed_worker_is_one_502_and_is_not_run_again(split: Split, connect: Connect, fifo: Fifo) -> None:
+    site = split("plain:app", "--workers", "2", "--threads", "1")
+    client = connect(site)
+    client.send(f"POST /hold{fifo.path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n".encode())
+    site.log.wait_for("holding")
+    held = [pid for pid, title in children(site.process.pid).items() if "app worker" in title and _is_in(pid, fifo)]
+    os.kill(held[0], signal.SIGKILL)
+    assert client.response("POST").status == 502
+    site.log.wait_for("died: killed by SIGKILL")
+    assert connect(site).request(GET).status == 200
+    assert site.log.text.count("holding") == 1
 
 
 def _is_in(pid: int, fifo: Fifo) -> bool:
