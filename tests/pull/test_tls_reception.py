@@ -218,11 +218,10 @@ def test_without_descriptors_it_tries_again_after_a_while(hall: Hall, authority:
 
 
 def test_one_that_is_stopped_lets_nobody_in(authority: Authority) -> None:
-    with Hall(authority.server_context()) as hall, hall.connect() as silent:
+    with Hall(authority.server_context()) as hall:
         with secured(hall.connect(), authority) as client:
             hall.wait_until_arrived()
             hall.reception.close()
-            assert said_by(silent) == b""
             # Nobody has fetched it.
             assert client.recv(1) == b""
         with hall.connect() as late:
@@ -230,3 +229,17 @@ def test_one_that_is_stopped_lets_nobody_in(authority: Authority) -> None:
             taken, address = hall.listener.accept()
             taken.close()
             assert address == late.getsockname()
+
+
+def test_who_shakes_hands_when_it_is_stopped_may_finish(authority: Authority) -> None:
+    with Hall(authority.server_context(), most_guests=2) as hall:
+        crowd = [hall.connect() for _ in range(3)]
+        # The first has given way: the others were accepted.
+        assert said_by(crowd[0]) == b""
+        hall.reception.stop()
+        with secured(crowd[1], authority):
+            hall.fetch().socket.close()
+        assert said_by(crowd[2]) == b""
+        hall.reception.wait()
+        for client in crowd:
+            client.close()

@@ -73,8 +73,12 @@ def serve_for(Reactor reactor, int fd, Connector connector, tuple peer):
     from there, by a way of its own. The descriptor is the reactor's from now on.
     """
     cdef Sockaddr address
+    cdef Connection connection
     parse_address(&address, peer[0], peer[1])
-    _begin(reactor, connector, fd, &address)
+    connection = _begin(reactor, connector, fd, &address)
+    if reactor.draining:
+        # It came too late to be told with the others.
+        connection.on_drain()
 
 
 cdef Connection take(Reactor reactor, int fd, Connector connector):

@@ -29,6 +29,8 @@ MOST_GUESTS: Final = 1_000
 ACCEPT_BATCH: Final = 64
 """Connections accepted in one go."""
 READ_BYTES: Final = 16_384
+FAREWELL_S: Final = 1.0
+"""For those who are shaking hands when there is to be no more of it: they were accepted, and may have a question."""
 PARTING_S: Final = 2.0
 """For one that was refused to read why, and close."""
 RETRY_S: Final = 1.0
@@ -188,15 +190,18 @@ class Reception:
         return self._arrived.popleft() if self._arrived else None
 
     def stop(self) -> None:
-        """Accepts no more, and gives up those whose handshake is not complete."""
+        """Accepts no more. Who is shaking hands has FAREWELL_S left for it."""
         self._is_stopped = True
         self._waker.wake()
 
+    def wait(self) -> None:
+        """After stop(): until nobody is shaking hands any more."""
+        self._thread.join()
+
     def close(self) -> None:
-        """After stop(): ends the thread, and closes what nobody has fetched."""
+        """Ends the thread, and closes what nobody has fetched."""
         self.stop()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self.wait()
         self._waker.close()
         while (received := self.fetch()) is not None:
             received.socket.close()
@@ -204,8 +209,12 @@ class Reception:
     # On the thread.
 
     def _run(self) -> None:
-        while not self._is_stopped:
+        has_ended = False
+        while not self._is_stopped or self._guests:
             self._attend(time.monotonic())
+            if self._is_stopped and not has_ended:
+                has_ended = True
+                self._hurry(time.monotonic() + FAREWELL_S)
             for key, _ in self._selector.select(self._patience()):
                 if key.data is None:
                     self._waker.clear()
@@ -214,19 +223,21 @@ class Reception:
                 else:
                     self._accept(key.data)
             self._show_out(time.monotonic())
-        for guest in [*self._guests]:
-            self._drop(guest)
         self._selector.close()
+
+    def _hurry(self, until: float) -> None:
+        for guest in self._guests:
+            guest.deadline = min(guest.deadline, until)
 
     def _patience(self) -> float | None:
         times = [guest.deadline for guest in self._guests]
-        if not self._accepts:
+        if not self._accepts and not self._is_stopped:
             times.append(self._look_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _attend(self, now: float) -> None:
         """Watches the listening sockets, unless there is no room."""
-        wanted = now >= self._look_at
+        wanted = now >= self._look_at and not self._is_stopped
         if wanted and len(self._pump) >= self._most:
             self._look_at, wanted = now + RETRY_S, False
         if wanted == self._accepts:

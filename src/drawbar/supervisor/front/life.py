@@ -108,6 +108,8 @@ def run_front(
         gauge.begin()
     try:
         reactor.run()
+        if door is not None:
+            door.finish()
         reactor.close()
         if door is not None:
             door.close()

@@ -115,12 +115,17 @@ class SecureDoor:
         """On the reactor's thread: somebody has arrived."""
         self._arrivals.clear()
         while (received := self._reception.fetch()) is not None:
-            if self._reactor.is_draining() or self._is_full():
-                # It dials again, and the next front is there.
+            if self._is_full():
                 received.socket.close()
             else:
                 connector = self._connectors[received.listener]
                 serve_for(self._reactor, received.socket.detach(), connector, received.peer)
+
+    def finish(self) -> None:
+        """After the reactor has drained: has it serve those who were shaking hands then, as it does the accepted."""
+        self._reception.wait()
+        self._take_in()
+        self._reactor.run()
 
     def close(self) -> None:
         """Ends both threads, after the reactor has been closed and so has its end of every line."""
