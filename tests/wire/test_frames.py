@@ -1,5 +1,7 @@
 """Where WebSocket frames end, held against the frames of the `websockets` library."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
@@ -24,7 +26,7 @@ def ends_of(written: list[bytes]) -> list[int]:
 def test_frames_end_where_they_do_however_they_are_cut(written: list[bytes], cuts: list[int]) -> None:
     data = b"".join(written)
     at = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    pieces = [data[start:end] for start, end in zip(at, at[1:], strict=False)]
+    pieces = [data[start:end] for start, end in itertools.pairwise(at)]
     assert frame_ends(*pieces) == (ends_of(written), False)
 
 

@@ -583,8 +583,8 @@ cdef class ServerConnection(ServerLink):
         return size
 
     cdef int part(self) except -1:
-        """RFC 6455 section 5.5.1: whoever gets a Close frame sends one. So the server ends it, as if its client had asked
-        to, and that is how the client hears of it, behind whatever the server had begun to say."""
+        """RFC 6455 section 5.5.1: whoever gets a Close frame sends one. So the server ends it, as if its client had
+        asked to, and that is how the client hears of it, behind whatever the server had begun to say."""
         if self.state != SERVER_TUNNEL or not self.speaks_frames or self.parting:
             return 0
         self.parting = True

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Where WebSocket frames end (RFC 6455 section 5.2): for whoever passes them on and must put one of its own between two.
+"""Where WebSocket frames end (RFC 6455 section 5.2), for whoever passes them on and must put one of its own between.
 
 Law: counts and checks nothing. What is wrong with a frame, its receiver says.
 """
