@@ -9,6 +9,7 @@ import pytest
 
 from drawbar.exchange.forwarded import Proxies
 from drawbar.gateways.http import ServerRules
+from tests.support import frames
 from tests.support.fronts import GET, OK, FrontSite, Worker, field
 from tests.support.inprocess import Client
 
@@ -634,6 +635,69 @@ def test_a_client_that_has_ended_its_side_hears_the_rest_within_bounds(site: Fro
     site.advance(31)
     assert client.read_to_end() == b""
     assert site.queue.leased == 0
+
+
+GOING_AWAY = b"\x88\x82\0\0\0\0\x03\xe9"
+
+
+def drained(site: FrontSite) -> None:
+    site.reactor.drain()
+    site.settle()
+
+
+def test_a_drain_asks_for_the_end_of_a_websocket_as_its_client_would(site: FrontSite) -> None:
+    worker, client = tunnel(site)
+    sent = frames.text("hello")
+    client.send(sent)
+    drained(site)
+    assert worker.read_until(GOING_AWAY) == sent + GOING_AWAY
+    # Whose client is gone, as far as it goes.
+    client.send(frames.text("more"))
+    worker.send(b"\x81\x04last\x88\x02\x03\xe9")
+    worker.close()
+    assert client.read_to_end() == b"\x81\x04last\x88\x02\x03\xe9"
+    assert site.completed == [(101, True)]
+
+
+def test_a_drain_cuts_no_frame_in_two(site: FrontSite) -> None:
+    worker, client = tunnel(site)
+    sent = frames.binary(bytes(200))
+    client.send(sent[:3])
+    drained(site)
+    assert worker.read_until(sent[:3]) == sent[:3]
+    client.send(sent[3:] + frames.text("too late"))
+    assert worker.read_until(GOING_AWAY) == sent[3:] + GOING_AWAY
+
+
+def test_a_drain_adds_nothing_to_a_clients_own_goodbye(site: FrontSite) -> None:
+    worker, client = tunnel(site)
+    sent = frames.close(1000)
+    client.send(sent)
+    drained(site)
+    worker.send(b"\x88\x02\x03\xe8")
+    assert client.read_until(b"\x03\xe8") == b"\x88\x02\x03\xe8"
+    client.close()
+    assert worker.read_to_end() == sent
+
+
+def test_a_server_that_does_not_answer_a_goodbye_is_not_waited_for(site: FrontSite) -> None:
+    worker, client = tunnel(site)
+    drained(site)
+    worker.read_until(GOING_AWAY)
+    site.advance(31)
+    assert client.read_to_end() == b""
+    assert site.queue.leased == 0
+
+
+def test_a_drain_says_nothing_in_a_protocol_it_does_not_know(site: FrontSite) -> None:
+    worker, client = site.worker(), site.connect()
+    client.send(ASK.replace(b"websocket", b"telnet"))
+    worker.request()
+    worker.send(SWITCH.replace(b"websocket", b"telnet"))
+    client.read_until(b"\r\n\r\n")
+    drained(site)
+    client.send(b"hello")
+    assert worker.read_until(b"hello") == b"hello"
 
 
 @pytest.mark.parametrize("protocol", [b"h2c", b"H2C, websocket"])

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosedOK
+from websockets.frames import CloseCode
+from websockets.sync.client import connect as websocket
 
 from tests.conftest import Connect
 from tests.server.conftest import SITES, Fifo
@@ -123,6 +126,19 @@ def test_an_upgrade_of_the_front_loses_nothing(front: Start, worker: Start, conn
     assert connect(site).request(GET).body == b"ok"
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
     assert site.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["stop", "reload"])
+def test_a_websocket_through_a_front_that_leaves_is_closed_by_its_worker(
+    front: Start, worker: Start, number: signal.Signals
+) -> None:
+    site = front()
+    worker(site, "lasting:app")
+    with websocket(f"ws://{site.host}:{site.port}/") as kept:
+        site.process.send_signal(number)
+        with pytest.raises(ConnectionClosedOK):
+            kept.recv(PATIENCE_S)
+        assert kept.close_code == CloseCode.GOING_AWAY
 
 
 def test_apps_are_told_apart_by_host_and_prefix(front: Start, worker: Start, connect: Connect) -> None:

@@ -98,8 +98,10 @@ func (s *slot) Read(into []byte) (n int, err error) {
 // leave says, when the worker leaves, that no request was begun, if none was. The front closes then.
 func (s *slot) leave() {
 	if leave.Err() != nil && s.state.CompareAndSwap(idle, left) {
-		s.SetDeadline(time.Now().Add(time.Second))
 		io.WriteString(s.stream, "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	}
+	if s.state.Load() == left { // net/http may have cleared it
+		s.SetDeadline(time.Now().Add(time.Second))
 	}
 }
 

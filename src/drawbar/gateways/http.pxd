@@ -5,6 +5,7 @@ from drawbar.exchange.exchange cimport Exchange
 from drawbar.gateways.http_job cimport HttpJob, ServerLink
 from drawbar.net.reactor cimport Turn
 from drawbar.wire.body cimport Body, BodyLimits
+from drawbar.wire.frames cimport Frames
 from drawbar.wire.head cimport Head, HeadLimits
 from drawbar.wire.writer cimport Buffer
 
@@ -47,6 +48,10 @@ cdef class ServerConnection(ServerLink):
     cdef bint deaf              # takes no more of the request: what it said before is read
     cdef bint takes_back        # its server may say that it has not begun a request
     cdef bint parts             # a tunnel whose client has ended
+    cdef bint speaks_frames     # a tunnel that is a WebSocket
+    cdef bint parting           # and whose client is to go
+    cdef bint parted            # it has: the server was told so
+    cdef Frames frames          # that its client sends
     cdef bint throttled         # a tunnel whose client must wait until the server has taken more
 
     # -- for subclasses
@@ -65,6 +70,8 @@ cdef class ServerConnection(ServerLink):
     cdef int _pass_body(self, char* data, size_t size) except -1
     cdef int _pass_trailers(self, Exchange exchange) except -1
     cdef int _switch(self, Head* head, const char* base) except -1
+    cdef size_t _whole_frames(self, bytes data) noexcept
+    cdef int _say_goodbye(self) except -1
     cdef int _tunnel(self, const char* data, size_t size) except -1
     cdef int _end_of_stream(self) except -1
     cdef int _put_body(self, BodyStore body) except -1

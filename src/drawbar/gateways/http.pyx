@@ -14,7 +14,7 @@ of a request that its server lost, its job decides.
 No Python object is made for a field, nor for a piece of a body.
 """
 from libc.errno cimport EAGAIN, errno
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove
 from drawbar.exchange.body cimport BodyStore
@@ -26,10 +26,11 @@ from drawbar.net.output cimport Item, item_free, item_new, output_block, output_
 from drawbar.net.reactor cimport EPOLLIN, SCRATCH_BYTES, TURN_KEPT, Turn
 from drawbar.wire.body cimport (
     BODY_CLOSE, BODY_DATA, BODY_END, BODY_REFUSED, BodyEvent, body_eof, body_next, body_of_response)
+from drawbar.wire.frames cimport FRAME_OPCODE, frames_walk
 from drawbar.wire.head cimport (
     FLAG_KEEP_ALIVE, FLAG_TRAILERS, Field, HEAD_DONE, HEAD_REFUSED, Head, MAX_FIELDS, Progress, head_reset,
     parse_response_head)
-from drawbar.wire.tables cimport KNOWN_UPGRADE
+from drawbar.wire.tables cimport KNOWN_UPGRADE, same_name
 from drawbar.wire.writer cimport (
     Buffer, CHUNK_SIZE_ROOM, buffer_free, buffer_put, buffer_reserve, format_chunk_size, put_field, put_literal,
     put_status_line)
@@ -41,6 +42,12 @@ cdef extern from "<sys/socket.h>" nogil:
         MSG_DONTWAIT
         MSG_PEEK
     ssize_t recv(int fd, void* into, size_t room, int flags)
+
+# Close, masked as a client's frames are (RFC 6455 section 5.3; nobody's text is in it, so the mask is none), 1001:
+# "an endpoint is "going away", such as a server going down" (section 7.4.1).
+cdef const char* GOING_AWAY = b"\x88\x82\x00\x00\x00\x00\x03\xe9"
+cdef enum:
+    GOING_AWAY_BYTES = 8
 
 
 cdef class ServerRules:
@@ -507,6 +514,8 @@ cdef class ServerConnection(ServerLink):
             put_status_line(&answer, 101, NULL, 0)
             for i in range(head.n_fields):
                 field = &head.fields[i]
+                if field.known == KNOWN_UPGRADE:
+                    self.speaks_frames = field.value_size == 9 and same_name(base + field.value, b"websocket", 9)
                 if field.known == KNOWN_UPGRADE or not ends_here(head, base, field, False):
                     put_field(&answer, base + field.name, field.name_size, base + field.value, field.value_size)
             put_literal(&answer, b"Connection: Upgrade\r\n\r\n", 23)
@@ -540,8 +549,15 @@ cdef class ServerConnection(ServerLink):
     cdef int client_said(self, bytes data) except -1:
         """From the client to the server; b"" at the client's end."""
         cdef HttpJob job = self.job
+        cdef size_t size = len(data)
         if data:
-            output_bytes(&self.output, &self.reactor.pool, data, data, len(data))
+            if self.parted:
+                return 0
+            if self.speaks_frames:
+                size = self._whole_frames(data)
+            output_bytes(&self.output, &self.reactor.pool, data, data, size)
+            if self.parting and self.frames.part == FRAME_OPCODE:
+                return self._say_goodbye()
             self.flush()
             if self.output.waiting > SEND_AHEAD_BYTES and self.job is job:
                 self.throttled = True
@@ -554,3 +570,29 @@ cdef class ServerConnection(ServerLink):
             self.shut_down_writing()
         self.set_timeout(TUNNEL_END_MS)
         return 0
+
+    cdef size_t _whole_frames(self, bytes data) noexcept:
+        """How much of `data` to pass on: all, or as far as the frame that is the client's last."""
+        cdef const uint8_t* start = <const uint8_t*><const char*>data
+        cdef size_t size = len(data)
+        cdef size_t used = 0
+        while used < size:
+            used += frames_walk(&self.frames, start + used, size - used)
+            if self.parting and self.frames.part == FRAME_OPCODE:
+                return used
+        return size
+
+    cdef int part(self) except -1:
+        """RFC 6455 section 5.5.1: whoever gets a Close frame sends one. So the server ends it, as if its client had
+        asked to, and that is how the client hears of it, behind whatever the server had begun to say."""
+        if self.state != SERVER_TUNNEL or not self.speaks_frames or self.parting:
+            return 0
+        self.parting = True
+        return self._say_goodbye() if self.frames.part == FRAME_OPCODE else 0
+
+    cdef int _say_goodbye(self) except -1:
+        self.parted = True
+        self.set_timeout(TUNNEL_END_MS)
+        if not self.frames.closes:
+            output_bytes(&self.output, &self.reactor.pool, None, GOING_AWAY, GOING_AWAY_BYTES)
+        return self.flush()

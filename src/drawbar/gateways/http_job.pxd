@@ -9,6 +9,7 @@ cdef class ServerLink(Connection):
     cdef int pump(self) except -1               # more of the request's body is here
     cdef int resume_reading(self) except -1     # the client has taken what waited for it
     cdef int client_said(self, bytes data) except -1    # in a tunnel; b"" at the client's end
+    cdef int part(self) except -1               # in a tunnel: its client is to go
     cdef int drop(self) except -1               # closes at once; its job goes on without it
 
 cdef class HttpJob(Job):

@@ -27,6 +27,9 @@ cdef class ServerLink(Connection):
     cdef int client_said(self, bytes data) except -1:
         raise NotImplementedError
 
+    cdef int part(self) except -1:
+        raise NotImplementedError
+
     cdef int drop(self) except -1:
         raise NotImplementedError
 
@@ -113,6 +116,10 @@ cdef class HttpJob(Job):
     cdef int drained(self) except -1:
         cdef ServerLink server = self.server
         return server.resume_reading() if server is not None else 0
+
+    cdef int draining(self) except -1:
+        cdef ServerLink server = self.server
+        return server.part() if server is not None else 0
 
     cdef int data_received(self, bytes data) except -1:
         cdef ServerLink server = self.server

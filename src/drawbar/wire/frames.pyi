@@ -1,0 +1,3 @@
+"""Types of the native module `frames`."""
+
+def frame_ends(*pieces: bytes) -> tuple[list[int], bool]: ...
