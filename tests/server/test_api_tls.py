@@ -187,7 +187,8 @@ def test_a_reload_reads_the_certificate_anew(
     authority.issue("front")
     assert shown_by(site, authority) == before
     os.kill(site.process.pid, signal.SIGHUP)
-    site.log.wait_for("reloaded: ")
+    # By then the former front has ended, which accepts until it is told to stop.
+    site.log.wait_for("reloaded: 1 worker of generation 2")
     after = shown_by(site, authority)
     assert after != before
     assert connect(site).request(GET).body == b"ok"
