@@ -374,7 +374,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "probes",
         "A front's probes with 8 slots held for 200 ms at a time, 1,000 requests waiting, and 8 clients turned away",
-        ("drawbar-front-2x4",),
+        ("drawbar-split-2x4",),
         (
             *(
                 Metric(f"{probe}_{figure}_ms", f"/{probe} {figure} ms", 2)
