@@ -2,6 +2,8 @@
 
     python serving.py EVENTS_FD BEHAVIOUR JSON
 
+With BEHAVIOUR `front` there are workers of the applications under "apps" behind it.
+
 The workers tell what they do as lines on the descriptor EVENTS_FD, so a test waits for events and never for time.
 JSON holds the sections of the configuration, under "timing" what replaces the fields of Timing, and under "reread" the
 path of a file with such JSON, from which a reload takes the configuration.
@@ -33,6 +35,7 @@ from drawbar.config import (
     TimeoutsConfig,
     parse_bind,
 )
+from drawbar.config.app_table import AppTable
 from drawbar.config.sources import Loaded
 from drawbar.net.scoreboard import Cell
 from drawbar.supervisor.host.places import home
@@ -204,12 +207,40 @@ def signalled(config: Config, listeners: Sequence[socket.socket], slot: int, rep
     return 0
 
 
+def front(config: Config, listeners: Sequence[socket.socket], slot: int, report: Report) -> int:
+    """Serves, when its configuration does not say that it is bad; "deaf" does not stop when told to."""
+    if config.server.server_header == "bad":
+        tell("failing front")
+        raise OperatorError("a bad front")
+    return _serve_as("front", config.server.server_header, report)
+
+
+def behind(
+    config: Config, listeners: Sequence[socket.socket], slot: int, report: Report, cell: Cell | None = None
+) -> int:
+    """A worker of an application, which does what that is named after."""
+    if config.app.target == "bad:app":
+        tell(f"failing {config.work.app}")
+        raise OperatorError("a bad application")
+    return _serve_as(config.work.app, (config.app.target or "").removesuffix(":app"), report)
+
+
+def _serve_as(name: str, nature: str, report: Report) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    tell_ready(report, "ready", f"ready {name}")
+    signal.sigwait(STOPPING)
+    tell(f"stopping {name}")
+    return forever() if nature == "deaf" else 0
+
+
 def make_config(options: dict[str, Any]) -> Config:
     server = dict(options.get("server", {}))
     server["bind"] = tuple(parse_bind(bind) for bind in server.get("bind", ["127.0.0.1:0"]))
     return Config(
         server=ServerConfig(**server),
-        app=msgspec.convert({"target": "hello:app", **options.get("app", {})}, AppConfig),
+        app=msgspec.convert(
+            {"target": None if "apps" in options else "hello:app", **options.get("app", {})}, AppConfig
+        ),
         timeouts=TimeoutsConfig(graceful=options.get("graceful", 30.0), **options.get("timeouts", {})),
         log=LogConfig(**options.get("log", {})),
         listen=ListenConfig(**options.get("listen", {})),
@@ -217,6 +248,7 @@ def make_config(options: dict[str, Any]) -> Config:
         process=ProcessConfig(**options.get("process", {})),
         hooks=HooksConfig(**options.get("hooks", {})),
         control=ControlConfig(**{"socket": "off", **options.get("control", {})}),
+        apps={name: AppTable(**table) for name, table in options.get("apps", {}).items()},
     )
 
 
@@ -246,7 +278,15 @@ def main() -> int:
 
     try:
         inherited = Inheritance.take(os.environ)
-        master = Master(config, trade=Trade(work), reread=lambda: reread(options), timing=timing, inherited=inherited)
+        has_front = sys.argv[2] == "front"
+        master = Master(
+            config,
+            trade=Trade(work, "front", is_one=True) if has_front else Trade(work),
+            behind=behind if has_front else None,
+            reread=lambda: reread(options),
+            timing=timing,
+            inherited=inherited,
+        )
         return master.run()
     except OperatorError as error:
         print(f"drawbar: {error}", file=sys.stderr)
