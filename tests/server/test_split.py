@@ -232,12 +232,11 @@ def test_a_changed_file_is_the_applications_affair(server: Servers, connect: Con
 
 
 def test_a_get_of_a_killed_worker_is_run_again(split: Split, connect: Connect, fifo: Fifo) -> None:
-    site = split("plain:app", "--workers", "2", "--threads", "1")
+    site = split("plain:app", "--threads", "1")
     client = connect(site)
     client.send(f"GET /hold{fifo.path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     site.log.wait_for("holding")
-    held = [pid for pid, title in children(site.process.pid).items() if "app worker" in title and _is_in(pid, fifo)]
-    os.kill(held[0], signal.SIGKILL)
+    os.kill(one(site.process.pid, "drawbar: app worker 1"), signal.SIGKILL)
     site.log.wait_for_many("holding", 2)
     fifo.release()
     assert client.response().status == 200
@@ -245,22 +244,15 @@ def test_a_get_of_a_killed_worker_is_run_again(split: Split, connect: Connect, f
 
 
 def test_a_post_of_a_killed_worker_is_one_502_and_is_not_run_again(split: Split, connect: Connect, fifo: Fifo) -> None:
-    site = split("plain:app", "--workers", "2", "--threads", "1")
+    site = split("plain:app", "--threads", "1")
     client = connect(site)
     client.send(f"POST /hold{fifo.path} HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n".encode())
     site.log.wait_for("holding")
-    held = [pid for pid, title in children(site.process.pid).items() if "app worker" in title and _is_in(pid, fifo)]
-    os.kill(held[0], signal.SIGKILL)
+    os.kill(one(site.process.pid, "drawbar: app worker 1"), signal.SIGKILL)
     assert client.response("POST").status == 502
     site.log.wait_for("died: killed by SIGKILL")
     assert connect(site).request(GET).status == 200
     assert site.log.text.count("holding") == 1
-
-
-def _is_in(pid: int, fifo: Fifo) -> bool:
-    """Whether a process is about to open the FIFO: a thread of it sleeps in that call."""
-    waits = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/wchan")]
-    return any("fifo" in wait or "wait_for_partner" in wait for wait in waits)
 
 
 def test_a_killed_front_is_replaced_and_has_its_workers_again(split: Split, connect: Connect) -> None:
