@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.conftest import SITES
+from tests.server.conftest import SITES, Fifo
 from tests.support.raw import RawClient, Response
 from tests.support.server import PATIENCE_S, Server, Servers
 
@@ -42,12 +42,11 @@ class Worker(RawClient):
 class Fronted:
     """A front that `ctl` reaches, and who connects to it."""
 
-    def __init__(self, servers: Servers, path: Path, *options: str) -> None:
-        self.path = str(path / "c.sock")
-        whole = ["--api", "127.0.0.1:0", "--control-socket", self.path, *options]
-        self.server: Server = servers(None, *whole, command="serve", cwd=path)
-        host, _, port = self.server.api.removeprefix("http://").rpartition(":")
-        self.api = (host, int(port))
+    def __init__(self, server: Server, path: str) -> None:
+        self.server = server
+        self.path = path
+        host, _, port = server.api.removeprefix("http://").rpartition(":")
+        self.api = (host, int(port or 0))
         self._connections: list[RawClient] = []
         self._commands: list[subprocess.Popen[str]] = []
 
@@ -56,11 +55,11 @@ class Fronted:
         self._connections.append(worker)
         return worker
 
-    def client(self) -> RawClient:
+    def client(self, request: bytes = GET) -> RawClient:
         """One that has asked."""
         client = RawClient((self.server.host, self.server.port))
         self._connections.append(client)
-        client.send(GET)
+        client.send(request)
         return client
 
     def exchange(self, worker: Worker, answer: bytes = OK) -> Response:
@@ -91,6 +90,14 @@ class Fronted:
         self._commands.append(subprocess.Popen(self.command(*arguments), stdout=pipe, stderr=pipe, text=True))
         return self._commands[-1]
 
+    def titles(self) -> list[str]:
+        """Of the master's children that serve."""
+        pid = self.server.process.pid
+        found = []
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found.append(Path(f"/proc/{child}/cmdline").read_bytes().rstrip(b"\0").decode())
+        return sorted(title for title in found if title and title != "drawbar: control")
+
     def front_pid(self) -> int:
         pid = self.server.process.pid
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -108,9 +115,55 @@ class Fronted:
 
 @pytest.fixture
 def front(server: Servers, tmp_path: Path) -> Iterator[Fronted]:
-    made = Fronted(server, tmp_path)
+    path = str(tmp_path / "c.sock")
+    made = Fronted(server(None, "--api", "127.0.0.1:0", "--control-socket", path, command="serve", cwd=tmp_path), path)
     yield made
     made.close()
+
+
+VERSION = """
+import os
+{at_start}
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/pid":
+        body = b"%d" % os.getpid()
+    else:
+        body = b"{answer}"
+    start_response("{status}", [("Content-Type", "text/plain")])
+    return [body]
+"""
+
+
+class Versions:
+    """A front with one worker of its own; each version of its application is in a directory of its own."""
+
+    def __init__(self, servers: Servers, folder: Path) -> None:
+        self.folder = folder
+        self._servers = servers
+
+    def write(self, name: str, status: str = "200 OK", at_start: str = "") -> str:
+        """The directory of a version that answers with its name."""
+        (self.folder / name).mkdir(exist_ok=True)
+        text = VERSION.format(answer=name, status=status, at_start=at_start)
+        (self.folder / name / "site_of_test.py").write_text(text)
+        return str(self.folder / name)
+
+    def start(self, *options: str, toml: str | None = None) -> Fronted:
+        path = str(self.folder / "c.sock")
+        env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        whole = ["--control-socket", path, "--threads", "1", *options]
+        if toml is None:
+            whole += ["--split", "--chdir", str(self.folder / "v7")]
+        target = "site_of_test:app" if toml is None else None
+        return Fronted(self._servers(target, *whole, cwd=self.folder, env=env, toml=toml), path)
+
+
+@pytest.fixture
+def versions(server: Servers, tmp_path: Path) -> Versions:
+    made = Versions(server, tmp_path)
+    made.write("v7")
+    return made
 
 
 def has_nothing(client: RawClient) -> bool:
@@ -246,14 +299,14 @@ def test_a_deploy_waits_for_the_new_workers_and_moves_everything(front: Fronted)
     front.server.log.wait_for("app: deploying v8")
     front.exchange(old)
     new = front.worker("v8")
-    front.server.log.wait_for("app: v8 has everything, ")
+    front.server.log.wait_for("app: everything goes to v8, ")
     for _ in range(50):
         assert front.exchange(new).status == 200
     code, out, _ = end(deploy)
-    assert (code, out) == (0, "app: v8 stays: 0 of 50 answers failed, of the last 2 of v7 0")
+    assert (code, out) == (0, "app: kept v8: 0 of 50 answers failed, of the last 2 of v7 0")
     assert has_nothing(old)
     # The old one is still there, so this is a matter of a moment.
-    assert re.fullmatch(r"app: v7 has everything, 0\.\d s after the order", front.ctl("rollback", "app"))
+    assert re.fullmatch(r"app: everything goes to v7, 0\.\d s after the order", front.ctl("rollback", "app"))
     assert front.exchange(old).status == 200
 
 
@@ -264,19 +317,19 @@ def test_a_version_that_answers_worse_is_taken_back(front: Fronted) -> None:
     new = front.worker("v8")
     front.ctl("split", "app", "v7=100%", "v8=0%")
     deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
-    front.server.log.wait_for("app: v8 has everything, ")
+    front.server.log.wait_for("app: everything goes to v8, ")
     for _ in range(6):
         assert front.exchange(new, BAD).status == 500
     assert front.exchange(old).status == 200
     code, _, err = end(deploy)
-    why = "app: v8 is worse than v7: 6 of 6 answers failed, of the last 20 of v7 0; v7 has everything"
+    why = "app: v8 is worse than v7: 6 of 6 answers failed, of the last 20 of v7 0; everything goes to v7"
     assert (code, err) == (1, f"drawbar: error: {why}")
     assert front.refused("rollback", "app") == "app: nothing has been deployed that could be taken back"
 
 
 def test_nobody_comes(front: Fronted) -> None:
     old = front.worker("v7")
-    why = "app: no worker labelled v8 was there within 0.1 s; v7 has everything"
+    why = "app: no worker labelled v8 was there within 0.1 s; everything goes to v7"
     assert wait_until_refused(front, why, "deploy", "app", "--label", "v8", "--timeout", "0.1")
     assert front.exchange(old).status == 200
     # It was held for its turn, and is not any more.
@@ -301,13 +354,13 @@ def test_a_deploy_is_judged_by_the_next_front_when_the_first_one_crashes(front: 
         front.exchange(old)
     front.worker("v8")
     deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
-    front.server.log.wait_for("app: v8 has everything, ")
+    front.server.log.wait_for("app: everything goes to v8, ")
     os.kill(front.front_pid(), signal.SIGKILL)
     front.server.log.wait_for(r"front is ready")
     again = front.worker("v8")
     for _ in range(50):
         assert front.exchange(again).status == 200
-    assert end(deploy)[1] == "app: v8 stays: 0 of 50 answers failed, of the last 10 of v7 0"
+    assert end(deploy)[1] == "app: kept v8: 0 of 50 answers failed, of the last 10 of v7 0"
 
 
 def test_a_deploy_by_real_workers(front: Fronted, server: Servers) -> None:
@@ -323,3 +376,116 @@ def test_a_deploy_by_real_workers(front: Fronted, server: Servers) -> None:
     assert end(deploy)[0] == 0
     old.stop()
     assert (first.status, front.client().response().status) == (200, 200)
+
+
+# -- versions with workers of the server's own
+
+
+def test_a_version_starts_beside_the_old_one_and_takes_over(versions: Versions) -> None:
+    front = versions.start()
+    assert front.client().response().body == b"v7"
+    assert front.ctl("deploy", "app", "--label", "v8", "--chdir", versions.write("v8")).startswith(
+        "app: everything goes to v8, "
+    )
+    assert front.client().response().body == b"v8"
+    # Both are there until the verdict: going back is no start.
+    assert front.titles() == ["drawbar: app v8 worker 1", "drawbar: app worker 1", "drawbar: front"]
+    for _ in range(50):
+        assert front.client().response().body == b"v8"
+    front.server.log.wait_for("app: kept v8: 0 of 50 answers failed")
+    front.server.log.wait_for("app: workers without a label have ended")
+    assert front.titles() == ["drawbar: app v8 worker 1", "drawbar: front"]
+    assert re.search(r"the configuration must say: \[apps.app\] label = \"v8\", chdir = ", front.server.log.text)
+    assert front.ctl("rollback", "app").startswith("app: everything goes to workers without a label")
+    assert front.client().response().body == b"v7"
+    front.close()
+
+
+def test_a_version_that_does_not_start_changes_nothing(versions: Versions) -> None:
+    front = versions.start()
+    broken = versions.write("v8", at_start="raise RuntimeError('half written')")
+    why = front.refused("deploy", "app", "--label", "v8", "--chdir", broken)
+    assert "app: v8 does not start: " in why
+    assert why.endswith("half written (site_of_test.py, line 3); everything goes to workers without a label")
+    assert front.client().response().body == b"v7"
+    assert front.titles() == ["drawbar: app worker 1", "drawbar: front"]
+    # The label is free again.
+    assert front.ctl("deploy", "app", "--label", "v8", "--chdir", versions.write("v8"), "--no-judge")
+    assert front.client().response().body == b"v8"
+    front.close()
+
+
+def test_a_version_of_ones_own_that_is_worse_is_stopped(versions: Versions) -> None:
+    front = versions.start()
+    bad = versions.write("v8", status="500 Internal Server Error")
+    deploy = front.begin("deploy", "app", "--label", "v8", "--chdir", bad, "--judged")
+    front.server.log.wait_for("app: everything goes to v8")
+    answers = [front.client().response().status for _ in range(20)]
+    assert answers == [500] * 6 + [200] * 14
+    code, _, err = end(deploy)
+    assert (code, "app: v8 is worse than workers without a label: 6 of 6 answers failed" in err) == (1, True)
+    front.server.log.wait_for("app: workers of v8 have ended")
+    assert front.titles() == ["drawbar: app worker 1", "drawbar: front"]
+    front.close()
+
+
+@pytest.mark.parametrize("order", ["reload", "upgrade", "crash"])
+def test_what_was_deployed_outlives_a_reload_an_upgrade_and_a_crash(versions: Versions, order: str) -> None:
+    front = versions.start("--log-level", "debug")
+    front.ctl("deploy", "app", "--label", "v8", "--chdir", versions.write("v8"), "--no-judge")
+    if order == "crash":
+        pid = int(front.client(b"GET /pid HTTP/1.1\r\nHost: test\r\n\r\n").response().body)
+        os.kill(pid, signal.SIGKILL)
+    else:
+        front.ctl(order)
+    assert front.client().response().body == b"v8"
+    front.close()
+    front.ctl("stop")
+
+
+TOML = """
+[apps.blog]
+target = "site_of_test:app"
+chdir = "{chdir}"
+label = "{label}"
+threads = "1"
+"""
+
+
+def test_a_deployed_version_holds_until_the_file_names_another_label(versions: Versions) -> None:
+    old = TOML.format(chdir=versions.folder / "v7", label="v7")
+    front = versions.start(toml=old)
+    front.ctl("deploy", "blog", "--label", "v8", "--chdir", versions.write("v8"), "--no-judge")
+    front.ctl("reload")
+    assert front.client().response().body == b"v8"
+    versions.write("v9")
+    (versions.folder / "drawbar.toml").write_text(TOML.format(chdir=versions.folder / "v9", label="v9"))
+    front.ctl("reload")
+    assert front.client().response().body == b"v9"
+    assert front.titles() == ["drawbar: blog v9 worker 1", "drawbar: front"]
+    front.close()
+
+
+def test_nothing_else_goes_on_during_a_deploy_of_ones_own(versions: Versions, fifo: Fifo) -> None:
+    front = versions.start()
+    waits = versions.write("v8", at_start=f"open({str(fifo.path)!r}).close()")
+    deploy = front.begin("deploy", "app", "--label", "v8", "--chdir", waits)
+    front.server.log.wait_for("app: deploying v8: starting its workers")
+    assert "a deploy of app is under way" in front.refused("reload")
+    assert front.refused("deploy", "app", "--label", "v9").startswith("app: a deploy of v8 is under way")
+    assert front.client().response().body == b"v7"
+    fifo.release()
+    assert end(deploy)[0] == 0
+    assert front.client().response().body == b"v8"
+    front.close()
+
+
+def test_what_cannot_be_started_is_refused(front: Fronted, versions: Versions) -> None:
+    why = "app has no workers here: --target or --command says what to start"
+    assert front.refused("deploy", "app", "--label", "v8", "--workers", "2") == why
+    chdir = versions.write("v8")
+    deployed = front.ctl("deploy", "app", "--label", "v8", "--target", "site_of_test:app", "--chdir", chdir)
+    assert deployed.startswith("app: everything goes to v8")
+    assert front.client().response().body == b"v8"
+    again = front.refused("deploy", "app", "--label", "v8")
+    assert again == "app: there are workers of v8 already; take another label"

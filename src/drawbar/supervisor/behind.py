@@ -25,6 +25,7 @@ from drawbar.supervisor.pool import Ending, Strategy
 from drawbar.supervisor.split import is_alone, most_workers, team_specs
 from drawbar.supervisor.team import Team, TeamSpec
 from drawbar.supervisor.trade import RunWorker
+from drawbar.supervisor.versions import Version, in_force, laid_over
 
 if TYPE_CHECKING:
     from drawbar.supervisor.master import Master
@@ -34,7 +35,7 @@ class Behind:
     """What a master does about the teams that do not listen.
 
     run_worker: what runs in their processes; None where there shall be none. resized: by application, numbers of
-    workers that a former master was told.
+    workers that a former master was told. versions: by application, what a deploy has made of it.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Behind:
         run_worker: RunWorker | None,
         place: PrivatePlace | None,
         resized: Mapping[str, int],
+        versions: Mapping[str, Version],
     ) -> None:
         self.place = place
+        self.versions = dict(versions)
         self.failures: dict[str, str] = {}
         """Why an application is not what the last reload, or the start, wanted; told when all is settled."""
         self._master = master
@@ -62,7 +65,8 @@ class Behind:
         """The teams of this configuration. Raises OperatorError."""
         if self._run_worker is None or self.place is None:
             return []
-        return team_specs(config, self._run_worker, self.place.path)
+        versions = in_force(config, self.versions)
+        return team_specs(laid_over(config, versions), self._run_worker, self.place.path)
 
     def room(self, config: Config) -> int:
         """How many workers there may come to be."""
@@ -121,6 +125,8 @@ class Behind:
             over = team.act()
             if over is not None:
                 master.teams.remove(team)
+                if master.deploys.on_team_over(team, over):
+                    continue
                 if over.error is not None and not master.is_stopping:
                     master.lead.pool.ending = over
                     return True
@@ -156,6 +162,7 @@ class Behind:
         """These are what there is to be, once the front is what it is to be."""
         self._wanted, self._strategy = specs, strategy
         self.failures = {}
+        self.versions = in_force(self._master.config, self.versions)
 
     def forget(self) -> None:
         """The front is not."""
@@ -180,6 +187,8 @@ class Behind:
             if present is None or present.pool.ending is not None:
                 self._add(spec, stubborn=True)
             else:
+                if present.label != spec.label:
+                    self._master.deploys.on_relabelled(spec.app)
                 present.reload(spec, self._master.log, self._strategy)
                 present.renew()
 
@@ -203,6 +212,30 @@ class Behind:
         teams = [team for team in self._master.teams.apps if team.app == gauged.app and team.pool.ending is None]
         if len(teams) == 1:
             teams[0].on_gauged(gauged.reading)
+
+    # Versions: two teams of an application, for as long as a deploy takes.
+
+    def spec_of(self, app: str, version: Version) -> TeamSpec:
+        """The team of a version. Raises OperatorError when it cannot be."""
+        assert self._run_worker is not None, "only a front has applications"
+        assert self.place is not None, "a front has a place for its workers"
+        config = laid_over(self._master.config, {app: version})
+        for spec in team_specs(config, self._run_worker, self.place.path):
+            if spec.app == app:
+                return spec
+        right = "say --target or --command"
+        raise OperatorError(f"{app} has no workers here, and nothing to start them from", right=right)
+
+    def begin_version(self, spec: TeamSpec) -> None:
+        """Starts its workers beside those that there are."""
+        team = self._master.make_team(spec, log=self._master.log, stubborn=False)
+        self._master.teams.add(team).begin()
+
+    def end_version(self, team: Team) -> None:
+        """Its workers finish what they have, and end."""
+        team.pool.timing = team.pool.timing._replace(drain_delay_s=0.0)
+        if team.pool.stops == 0:
+            team.pool.on_stop(self._master.clock())
 
     # Other numbers.
 

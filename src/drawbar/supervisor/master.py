@@ -25,6 +25,7 @@ from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.exits import Exit, signal_name
 from drawbar.supervisor.front.app_orders import AppOrders
+from drawbar.supervisor.front.deploys import Deploys
 from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.front.place import PrivatePlace
 from drawbar.supervisor.front.trade import as_front
@@ -52,6 +53,7 @@ from drawbar.supervisor.teams import Teams
 from drawbar.supervisor.trade import RunWorker, Trade
 from drawbar.supervisor.trouble import LastError
 from drawbar.supervisor.upgrade import Inheritance
+from drawbar.supervisor.versions import Version
 from drawbar.supervisor.words import plural
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ class Master:
         self.pid_file.create()
         held.callback(self.pid_file.remove)
         asked = inherited.workers if inherited else None
-        self.behind = Behind(self, self._run_behind, self._take_place(held), inherited.teams if inherited else {})
+        self.behind = Behind(self, self._run_behind, self._take_place(held), *self._told_behind())
         spec = self._lead_as(config, asked)
         self.listeners = Listeners(
             config,
@@ -152,7 +154,8 @@ class Master:
         held.callback(self.desk.close)
         held.callback(self._stop_watcher)
         self.fronts = Fronts(inherited.traffic if inherited else None)
-        self.orders = Orders(self, AppOrders(self, inherited.former if inherited else None))
+        self.deploys = Deploys(self, inherited.former if inherited else None)
+        self.orders = Orders(self, AppOrders(self, self.deploys))
         self.notifier = Notifier.from_environment(os.environ)
         ground = Ground(self.scoreboard, self._reports, self.fronts, self.private, self._listening, self.clock)
         self.make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)
@@ -160,6 +163,10 @@ class Master:
         self.teams = Teams(lead)
         held.callback(self.teams.close)
         return self._live()
+
+    def _told_behind(self) -> tuple[dict[str, int], dict[str, Version]]:
+        """What the former master was told about the teams behind the front."""
+        return (self._inherited.teams, self._inherited.versions) if self._inherited is not None else ({}, {})
 
     def _lead_as(self, config: Config, asked: int | None = None) -> TeamSpec:
         """What the team that listens is to be; asked: the number of its workers, if somebody has said one."""
@@ -249,7 +256,7 @@ class Master:
 
     def _patience(self) -> float | None:
         """Seconds until something is due; None: for ever."""
-        due = min(self.orders.apps.wake_at(), *(team.wake_at() for team in self.teams))
+        due = min(self.deploys.wake_at(), *(team.wake_at() for team in self.teams))
         if self.notifier.watchdog_s is not None:
             due = min(due, self._next_beat)
         return due - self.clock() if due < math.inf else None
@@ -259,7 +266,7 @@ class Master:
         now = self.clock()
         for team in self.teams:
             team.look_after(now)
-        self.orders.apps.look_after(now)
+        self.deploys.look_after(now)
         if self.notifier.watchdog_s is not None and now >= self._next_beat:
             self._next_beat = now + self.notifier.watchdog_s
             self.notifier.beat()
@@ -379,6 +386,7 @@ class Master:
 
         Returns warnings. Raises OperatorError when it is wrong, and then nothing has changed.
         """
+        self.deploys.require_rest(by, of_own=True)
         self.notifier.reloading()
         go_home()
         try:
@@ -460,7 +468,7 @@ class Master:
 
         Raises OperatorError.
         """
-        self.orders.apps.require_rest(by)
+        self.deploys.require_rest(by)
         return self.succession.begin(by)
 
     def resize(self, by: str, count: int | None, change: int = 0, app: str | None = None) -> int:

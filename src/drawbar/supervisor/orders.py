@@ -50,9 +50,7 @@ class Orders:
             "kill": self._kill,
             "pause": lambda command: self._pause(paused=True),
             "resume": lambda command: self._pause(paused=False),
-            "split": apps.follow,
-            "deploy": apps.follow,
-            "rollback": apps.follow,
+            **dict.fromkeys(("split", "deploy", "rollback"), apps.follow),
         }
 
     def take(self, commands: list[Command]) -> None:
@@ -100,7 +98,7 @@ class Orders:
             raise Refused("the server is stopping", "conflict")
         # Said of an app it is about that one's requests, otherwise about the server.
         is_of_app = command.verb in ("pause", "resume", "stop") and "app" in command.arguments
-        return self.apps.follow(command) if is_of_app else verb(command)
+        return (self.apps.follow if is_of_app else verb)(command)
 
     # The verbs. None: the answer comes later.
 

@@ -111,7 +111,9 @@ def scale_of(table: AppTable) -> Scale | None:
 
 def most_workers(config: Config, spec: TeamSpec) -> int:
     """How many of them there may come to be without anybody asking."""
-    return max(spec.workers, config.apps[spec.app].max or 0)
+    # One that was deployed need not stand in the configuration.
+    table = config.apps.get(spec.app)
+    return max(spec.workers, (table.max if table is not None else None) or 0)
 
 
 def is_alone(config: Config) -> bool:

@@ -143,7 +143,8 @@ class Succession:
             place=None if master.behind.place is None else master.behind.place.directory,
             private={} if master.behind.place is None else master.behind.place.handover(),
             teams=master.behind.resized(),
-            former=master.orders.apps.former,
+            former=master.deploys.former,
+            versions=master.behind.versions,
         )
 
     def _before_exec(self) -> None:

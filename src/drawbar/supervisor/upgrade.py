@@ -22,6 +22,7 @@ from drawbar.supervisor.child import fork_with_pipe, reap
 from drawbar.supervisor.host.notify import hand_on
 from drawbar.supervisor.host.pid_file import is_master, parent_of
 from drawbar.supervisor.signals import REQUESTS, Request, reset_signals, restore_signals
+from drawbar.supervisor.versions import Past, Version
 
 VARIABLE: Final = "_DRAWBAR_INHERIT"
 READY: Final = b"ready"
@@ -57,8 +58,10 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """The sockets there, as PrivatePlace.handover() gives them."""
     teams: dict[str, int] = {}
     """As `workers`, for each application behind a front."""
-    former: dict[str, str] = {}
-    """By app, the label that was there before the one that is."""
+    former: dict[str, Past] = {}
+    """By app, the version that was there before the one that is."""
+    versions: dict[str, Version] = {}
+    """By app, what a deploy has made of it."""
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Self | None:

@@ -58,7 +58,12 @@ def test_status_as_json(master: Desked) -> None:
             ["deploy", "blog", "--label", "v8", "--timeout", "5", "--judged"],
             'deploy {"app": "blog", "judge": true, "judged": true, "label": "v8", "timeout": 5.0, "wait": true}',
         ),
-        (["rollback", "blog", "--no-wait"], 'rollback {"app": "blog", "timeout": null, "wait": false}'),
+        (
+            ["deploy", "blog", "--label", "v8", "--command", "ruby 'my worker.rb'", "--workers", "2", "--no-judge"],
+            'deploy {"app": "blog", "command": ["ruby", "my worker.rb"], "judge": false, "judged": false, '
+            '"label": "v8", "wait": true, "workers": 2}',
+        ),
+        (["rollback", "blog", "--no-wait"], 'rollback {"app": "blog", "wait": false}'),
     ],
 )
 def test_verbs(master: Desked, arguments: list[str], told: str) -> None:
@@ -99,6 +104,8 @@ def test_what_the_server_does_not_do(master: Desked, arguments: list[str], why: 
         (["split", "blog", "v8=nan"], "'v8=nan' is no share"),
         (["deploy", "blog"], "Missing option '--label'"),
         (["deploy", "blog", "--label", "v8", "--judged", "--no-judge"], "--judged waits for the verdict"),
+        (["deploy", "blog", "--label", "v8", "--command", "'"], "--command: no closing quotation"),
+        (["deploy", "blog", "--label", "v8", "--command", " "], "--command is empty"),
     ],
 )
 def test_what_makes_no_sense(master: Desked, arguments: list[str], why: str) -> None:

@@ -80,12 +80,12 @@ def test_readiness_says_why_not(tmp_path: Path, record: dict[str, Any], why: str
         ("/pause", {"app": "blog"}, 200, 'pause {"app": "blog"}'),
         ("/resume", {"app": "blog"}, 200, 'resume {"app": "blog"}'),
         ("/split", {"app": "blog", "shares": {"v8": 10}}, 200, 'split {"app": "blog", "shares": {"v8": 10.0}}'),
-        ("/rollback", {"app": "blog"}, 202, 'rollback {"app": "blog", "timeout": null, "wait": false}'),
+        ("/rollback", {"app": "blog"}, 202, 'rollback {"app": "blog", "wait": false}'),
         (
             "/deploy",
             {"app": "blog", "label": "v8", "wait": True},
             200,
-            'deploy {"app": "blog", "judge": true, "judged": false, "label": "v8", "timeout": null, "wait": true}',
+            'deploy {"app": "blog", "judge": true, "judged": false, "label": "v8", "wait": true}',
         ),
     ],
 )

@@ -1,6 +1,8 @@
 """The verbs of `drawbar ctl` that are about an application's requests: whose they are, and from when on."""
 
-from typing import Final
+import os
+import shlex
+from typing import Any, Final
 
 import click
 
@@ -48,24 +50,44 @@ def read_share(text: str) -> tuple[str, float]:
 @click.command(short_help="Move an application's requests to a new version.")
 @click.argument("app")
 @click.option("--label", required=True, metavar="TEXT", help="Of the new version's workers.")
+@click.option("--target", metavar="TARGET", help="The application, where it is another than before.")
+@click.option("--chdir", metavar="PATH", type=click.Path(), help="Its directory, where it is another than before.")
+@click.option("--command", metavar="COMMAND", help="A program that serves it, instead of --target.")
+@click.option("--workers", metavar="N", type=click.IntRange(1), help="How many.  [default: as many as there are]")
 @TIMEOUT
 @click.option("--judge/--no-judge", default=True, help="Go back when its first answers are worse.  [default: judge]")
 @click.option("--judged", is_flag=True, help="Return when it has been judged.")
 @WAIT
 @click.pass_context
-def deploy(
-    ctx: click.Context, app: str, label: str, timeout: float | None, judge: bool, judged: bool, wait: bool
-) -> int:
+def deploy(ctx: click.Context, /, app: str, label: str, judge: bool, judged: bool, wait: bool, **said: Any) -> int:
     """Move APP's requests to the workers labelled --label, as soon as they are there.
 
-    They are workers elsewhere (`drawbar work --label`), and may be started before or after. The first 50 answers are
+    Where the server has workers for APP, it starts new ones beside them, and stops the old ones in the end. Otherwise
+    they are workers elsewhere (`drawbar work --label`), and may be started before or after. The first 50 answers are
     judged: when they are worse than those of the version before, it has everything again.
     """
     if judged and not (judge and wait):
         raise OperatorError("--judged waits for the verdict, and --no-judge and --no-wait do without")
     body = {"app": app, "label": label, "judge": judge, "judged": judged, "wait": wait}
-    say(client_of(ctx).post("/deploy", body | timed(timeout), wait=wait), f"{app}: waiting for workers of {label}")
+    body |= {name: value for name, value in said.items() if value is not None}
+    if "chdir" in body:
+        # The server is in another directory.
+        body["chdir"] = os.path.abspath(said["chdir"])
+    if "command" in body:
+        body["command"] = words(said["command"])
+    say(client_of(ctx).post("/deploy", body, wait=wait), f"{app}: deploying {label}")
     return 0
+
+
+def words(command: str) -> list[str]:
+    """As a shell takes them apart. Raises OperatorError."""
+    try:
+        found = shlex.split(command)
+    except ValueError as error:
+        raise OperatorError(f"--command: {str(error).lower()}", right="write it as for a shell") from error
+    if not found:
+        raise OperatorError("--command is empty", right="write a program and its arguments")
+    return found
 
 
 @click.command(short_help="Move them back to the version before.")
@@ -75,11 +97,6 @@ def deploy(
 @click.pass_context
 def rollback(ctx: click.Context, app: str, timeout: float | None, wait: bool) -> int:
     """Move APP's requests back to the version before the last deploy; take back a deploy that is under way."""
-    body = {"app": app, "wait": wait}
-    say(client_of(ctx).post("/rollback", body | timed(timeout), wait=wait), f"{app}: moving back")
+    body = {"app": app, "wait": wait} | ({} if timeout is None else {"timeout": timeout})
+    say(client_of(ctx).post("/rollback", body, wait=wait), f"{app}: moving back")
     return 0
-
-
-def timed(timeout: float | None) -> dict[str, float]:
-    """The member that says so, if somebody did."""
-    return {} if timeout is None else {"timeout": timeout}

@@ -30,6 +30,7 @@ MOST_WORKERS = 1024
 STACKS_S = 10.0
 """Workers tell their stacks when they come to it; one that is stuck is not waited for longer."""
 
+Word = Annotated[str, Meta(min_length=1)]
 Timeout = Annotated[float, Meta(gt=0, le=WAIT_S)]
 
 T = TypeVar("T", bound=Struct)
@@ -63,7 +64,10 @@ class Splitting(Struct, forbid_unknown_fields=True):
 
 
 class Deploying(Struct, forbid_unknown_fields=True):
-    """`wait`: answer when the queue has moved, or with `judged` at the verdict. `timeout`: seconds for the workers."""
+    """`wait`: answer when the queue has moved, or with `judged` at the verdict. `timeout`: seconds for the workers.
+
+    The others say what the workers are, where they are this server's to start.
+    """
 
     app: str
     label: str
@@ -71,6 +75,10 @@ class Deploying(Struct, forbid_unknown_fields=True):
     judged: bool = False
     judge: bool = True
     timeout: Timeout | None = None
+    target: Word | None = None
+    command: Annotated[list[Word], Meta(min_length=1)] | None = None
+    chdir: Word | None = None
+    workers: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] | None = None
 
 
 class RollingBack(Struct, forbid_unknown_fields=True):
@@ -235,8 +243,8 @@ class Api:
     def _move(self, verb: str, kind: type[Deploying] | type[RollingBack]) -> Route:
         def route(request: Request) -> Reply:
             wanted: Deploying | RollingBack = _read(request.body, kind)
-            arguments = msgspec.to_builtins(wanted)
-            del arguments["wait"]
+            said = msgspec.to_builtins(wanted)
+            arguments = {name: value for name, value in said.items() if name != "wait" and value is not None}
             if wanted.wait:
                 return _json(self._wait_for(verb, **arguments))
             return _json(self._state.line.ask(verb, wait=False, **arguments), 202)
