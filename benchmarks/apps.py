@@ -25,6 +25,7 @@ ASGI_HEADERS = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % le
 
 BLOCKING_S = 0.05
 SLOW_BOOT_S = 3.0
+WAITING_BOOT_S = 5.0
 LARGE_BYTES = 50_000_000
 BLOCK_BYTES = 50_000
 HANG_S = 30.0
@@ -187,7 +188,10 @@ def whole() -> bytes:
 
 
 def __getattr__(name: str) -> Any:
-    """`slow_boot`: the greeting, from an application that is three seconds of work to load."""
+    """The greeting, from an application that is three seconds of work to load, or waits five for something else."""
+    if name == "waiting_boot":
+        time.sleep(WAITING_BOOT_S)
+        return hello
     if name != "slow_boot":
         raise AttributeError(name)
     until = time.thread_time() + SLOW_BOOT_S

@@ -272,6 +272,21 @@ CASES: tuple[Case, ...] = (
         rounds=2,
     ),
     Case(
+        "deploy",
+        "`ctl deploy` of another version, whose one worker takes 5 s to load, beside 200 clients at full speed",
+        ("drawbar-split-1",),
+        (
+            Metric("failed", "lost, reset or refused", 0),
+            Metric("deploy_s", "moved after s", 2),
+            Metric("quiet_longest_ms", "quiet: longest wait ms", 1),
+            Metric("longest_ms", "longest wait ms", 1),
+            Metric("share_of_boot", "of the boot", 3),
+        ),
+        upheaval.deploy,
+        app="waiting_boot",
+        rounds=2,
+    ),
+    Case(
         "counters",
         "WSGI hello with and without the counters on the shared page",
         ("drawbar", "drawbar-uncounted"),
@@ -490,6 +505,11 @@ def supervision_targets() -> list[Target]:
             Target("Upheaval: reset or refused", "upheaval", server, "reset", "<=", 0, "connections"),
             Target("Upheaval: p99", "upheaval", server, "p99_ratio", "<=", 3, "x quiet"),
         ]
+    one = "drawbar-split-1"
+    found += [
+        Target("Deploy with a boot of 5 s: lost, reset, refused", "deploy", one, "failed", "<=", 0, "requests"),
+        Target("Deploy with a boot of 5 s: longest wait", "deploy", one, "share_of_boot", "<=", 1, "x boot"),
+    ]
     # Of its death plus the boot, which is the time from there to serving.
     found += [Target("Killed worker replaced", "killed", server, "forked_ms", "<=", 200, "ms") for server in fused]
     for server in ("drawbar", "drawbar-1:8"):

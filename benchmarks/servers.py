@@ -137,6 +137,7 @@ SERVERS: tuple[Server, ...] = (
     front("drawbar-front", beside=worker("--threads", "1", "--slots", "64")),
     front("drawbar-front-near", beside=worker("--threads", "1", "--slots", "64"), near=True),
     split("drawbar-split-2x4", "--threads", "4", workers=2),
+    split("drawbar-split-1", "--threads", "1", workers=1),
     drawbar("drawbar-x2-split", "wsgi", "--split", "--threads", "1", *RELOADABLE, workers=2),
     # As many as may wait have to, for as long as it takes.
     front("drawbar-front-deep", "--queue-length", "20000", "--queue-time", "10m", "--queue-deadline", "10m"),

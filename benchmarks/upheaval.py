@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from benchmarks import measure
+from benchmarks import apps, measure
 from benchmarks.measure import MeasurementFailed
 from benchmarks.process import HERE, Running
 from benchmarks.steady import UPSET, Account
 from benchmarks.trials import Sample, Settings, warm_up
 
 CLIENTS = 60
+DEPLOY_CLIENTS = 200
 WORKERS = 2
 RELOADS = 20
 RESIZES = 20
@@ -320,4 +321,34 @@ def slow_boot(up: Running, settings: Settings) -> Sample:
         "gap_ms": during.gap_ms,
         "quiet_p99_ms": quiet.p99_ms,
         "p99_ms": during.p99_ms,
+    }
+
+
+def deploy(up: Running, settings: Settings) -> Sample:
+    """Another version of an application that takes five seconds to load, with one worker, while 200 clients ask.
+
+    Until it has moved the old one answers; then the new one does, is judged, and the old one ends.
+    """
+    warm_up(up)
+    with Crowd(up.port, DEPLOY_CLIENTS) as crowd:
+        crowd.begin("warm")
+        time.sleep(WARM_S)
+        crowd.begin("quiet")
+        time.sleep(1.0)
+        crowd.begin("deploy")
+        begun = time.monotonic()
+        order = [sys.executable, "-m", "drawbar", "ctl", "--control", str(up.session), "deploy", "app", "--label", "v2"]
+        done = subprocess.run(order, capture_output=True, text=True, check=False)
+        took = time.monotonic() - begun
+        time.sleep(1.0)
+        accounts = crowd.accounts()
+    if done.returncode:
+        raise MeasurementFailed(done.stderr)
+    quiet, during = accounts["quiet"], accounts["deploy"]
+    return {
+        "failed": during.failed + during.refused,
+        "deploy_s": took,
+        "quiet_longest_ms": quiet.longest_ms,
+        "longest_ms": during.longest_ms,
+        "share_of_boot": during.longest_ms / MS / apps.WAITING_BOOT_S,
     }
