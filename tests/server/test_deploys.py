@@ -489,3 +489,33 @@ def test_what_cannot_be_started_is_refused(front: Fronted, versions: Versions) -
     assert front.client().response().body == b"v8"
     again = front.refused("deploy", "app", "--label", "v8")
     assert again == "app: there are workers of v8 already; take another label"
+
+
+def test_a_program_in_the_place_of_an_application(versions: Versions) -> None:
+    front = versions.start()
+    chdir = versions.write("v8")
+    work = "-m drawbar work site_of_test:app --from {from} --app {app} --label {label} --threads 1 --chdir"
+    command = f"{sys.executable} {work} {chdir}"
+    assert front.ctl("deploy", "app", "--label", "v8", "--command", command).startswith("app: everything goes to v8")
+    for _ in range(50):
+        assert front.client().response().body == b"v8"
+    front.server.log.wait_for("app: workers without a label have ended")
+    assert front.ctl("rollback", "app").startswith("app: everything goes to workers without a label")
+    assert front.client().response().body == b"v7"
+    front.close()
+
+
+def test_a_deploy_in_a_pause_is_judged_after_it(versions: Versions) -> None:
+    front = versions.start()
+    front.ctl("pause", "app")
+    waiting = front.client()
+    deploy = front.begin("deploy", "app", "--label", "v8", "--chdir", versions.write("v8"), "--judged")
+    front.server.log.wait_for("app: everything goes to v8, ")
+    assert has_nothing(waiting)
+    front.ctl("resume", "app")
+    # It was asked of the old version, and nobody had begun it.
+    assert waiting.response().body == b"v8"
+    for _ in range(49):
+        front.client().response()
+    assert end(deploy)[1] == "app: kept v8: 0 of 50 answers failed"
+    front.close()
