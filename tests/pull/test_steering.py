@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
+from drawbar.pull.presence import ABSENT_MS as GONE_MS
+from drawbar.pull.presence import Presence
 from drawbar.pull.queue import Gate
 from drawbar.pull.steering import ABSENT_MS, LOOK_MS, Steering
 from drawbar.pull.traffic import Judge, Traffic
+from tests.support.calls import message
 from tests.support.fronts import GET, OK, FrontSite, Worker
+from tests.support.pulling import Pulled, problem
 
 BAD = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 
@@ -271,3 +275,36 @@ def test_a_front_that_leaves_keeps_its_workers_whatever_is_ordered(steered: Stee
     steered.pass_time(LOOK_MS)
     assert steered.told == []
     assert not has_request(old)
+
+
+# -- workers that poll
+
+
+def test_a_question_of_a_label_that_is_retired_is_answered_at_once() -> None:
+    with Pulled() as pulled:
+        steering = Steering(
+            pulled.front,
+            pulled.reactor,
+            clock=lambda: 0.0,
+            on_judged=lambda *what: None,
+            on_changed=lambda *what: None,
+        )
+        worker = pulled.worker(message("GET /api/v2/next?label=v7"))
+        assert pulled.queue.idle == 1
+        steering.want("shop", Traffic(retired=("v7",)))
+        assert worker.response().status == 204
+        problem(pulled.call("GET /api/v2/next?label=v7"), 409, "retired")
+
+
+def test_who_asks_is_there_until_it_has_not_asked_for_a_while() -> None:
+    with Pulled() as pulled:
+        told: list[tuple[str, str, str, int]] = []
+        presence = pulled.front.presence = Presence(
+            lambda *key: told.append(("came", *key)), lambda *key: told.append(("left", *key))
+        )
+        for _ in range(2):
+            assert pulled.call("GET /api/v2/next?label=v7&wait=0").status == 204
+        assert told == [("came", "shop", "v7", 0)]
+        pulled.advance(GONE_MS / 1000 + 1)
+        presence.sweep(pulled.front.now_ms)
+        assert told[1:] == [("left", "shop", "v7", 0)]

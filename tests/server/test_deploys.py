@@ -480,6 +480,17 @@ def test_nothing_else_goes_on_during_a_deploy_of_ones_own(versions: Versions, fi
     front.close()
 
 
+def test_a_server_that_stops_ends_a_deploy(versions: Versions, fifo: Fifo) -> None:
+    front = versions.start()
+    waits = versions.write("v8", at_start=f"open({str(fifo.path)!r}).close()")
+    deploy = front.begin("deploy", "app", "--label", "v8", "--chdir", waits)
+    front.server.log.wait_for("app: deploying v8: starting its workers")
+    front.server.stop()
+    code, _, err = end(deploy)
+    assert (code, "app: the server is stopping" in err) == (1, True)
+    front.close()
+
+
 def test_what_cannot_be_started_is_refused(front: Fronted, versions: Versions) -> None:
     why = "app has no workers here: --target or --command says what to start"
     assert front.refused("deploy", "app", "--label", "v8", "--workers", "2") == why

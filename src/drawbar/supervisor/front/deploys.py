@@ -253,7 +253,10 @@ class Deploys:
             self._fronts.want(team.app, self._fronts.traffic(team.app).letting_go(key[1]))
         running = self._running.get(team.app)
         if running is not None and running.deploy.new == key[1] and running.version is not None:
-            self._do(running, running.deploy.on_not_started(ending.error or "its workers have ended"))
+            if self._master.is_stopping:
+                self._do(running, running.deploy.on_cancelled("the server is stopping", self._fronts.traffic(team.app)))
+            else:
+                self._do(running, running.deploy.on_not_started(ending.error or "its workers have ended"))
             return True
         return ending.error is None
 
