@@ -135,7 +135,7 @@ class Master:
         self.pid_file.create()
         held.callback(self.pid_file.remove)
         asked = inherited.workers if inherited else None
-        self.behind = Behind(self, self._run_behind, self._take_place(held), *self._told_behind())
+        self.behind = Behind(self, self._run_behind, self._make_place(held), *self._told_behind())
         spec = self._lead_as(config, asked)
         self.listeners = Listeners(
             config,
@@ -174,16 +174,13 @@ class Master:
             return TeamSpec("", None, as_front(config, is_alone=not has_workers(config)), self._trade, 1)
         return TeamSpec("", None, config, self._trade, worker_count(config, asked))
 
-    def _take_place(self, held: ExitStack) -> PrivatePlace | None:
-        """Where a front's workers reach it: the former master's, or one of its own. Raises OperatorError."""
-        inherited, place = self._inherited, None
-        if inherited is not None and inherited.place is not None:
-            place = PrivatePlace(inherited.place, inherited.private)
-        elif self._run_behind is not None:
-            place = PrivatePlace.make(os.getuid(), os.environ)
-        if place is not None:
-            held.callback(place.close)
-        return None if self._run_behind is None else place
+    def _make_place(self, held: ExitStack) -> PrivatePlace | None:
+        """Where a front's workers reach it; None without a front. Raises OperatorError."""
+        if self._run_behind is None:
+            return None
+        place = PrivatePlace.make(os.getuid(), os.environ)
+        held.callback(place.close)
+        return place
 
     @property
     def lead(self) -> Team:

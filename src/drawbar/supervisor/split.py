@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from drawbar.supervisor.listening.listeners import Listeners
     from drawbar.supervisor.team import Team
 
+DIAL_TIMEOUT_S: Final = 600.0
+"""The longest there is. Who listens is the master, so a dial that gets no answer has not gone astray."""
+
 ONLY: Final = "app"
 """The application of a server that was given one TARGET."""
 
@@ -94,7 +97,8 @@ def _team_spec(config: Config, app: str, run_worker: RunWorker, path: str) -> Te
         own,
         # They know by it that their front is of the same master.
         server=replace(own.server, split=True),
-        work=replace(own.work, front=(FrontUrl("unix", path),), token_file=None),
+        # A dial waits in the queue of the socket for a front, which may wait for another application.
+        work=replace(own.work, front=(FrontUrl("unix", path),), token_file=None, dial_timeout=DIAL_TIMEOUT_S),
         api=ApiConfig(),
         log=replace(own.log, access=OFF),
     )

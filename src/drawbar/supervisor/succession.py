@@ -88,8 +88,7 @@ class Succession:
         if self._successor is not None:
             raise OperatorError(f"{by}: an upgrade is under way already, by pid {self._successor.pid}")
         master.pid_file.rename_to_old()
-        place = {} if master.behind.place is None else master.behind.place.handover()
-        handed = [*master.listeners.handover().descriptors(), *master.desk.handover().values(), *place.values()]
+        handed = [*master.listeners.handover().descriptors(), *master.desk.handover().values()]
         try:
             self._successor = start_successor(self._leave_behind, [master.scoreboard.fd, *handed], self._before_exec)
         except OSError as error:
@@ -140,8 +139,6 @@ class Succession:
             workers=len(master.lead.pool.slots) if master.lead.is_resized else None,
             file=master.loaded.file if master.loaded is not None else None,
             traffic=master.fronts.all_traffic(),
-            place=None if master.behind.place is None else master.behind.place.directory,
-            private={} if master.behind.place is None else master.behind.place.handover(),
             teams=master.behind.resized(),
             former=master.deploys.former,
             versions=master.behind.versions,

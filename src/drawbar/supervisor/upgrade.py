@@ -52,10 +52,6 @@ class Inheritance(msgspec.Struct, frozen=True, kw_only=True):
     """What the old one read its configuration from."""
     traffic: dict[str, Traffic] = {}
     """What is wanted of the apps' requests."""
-    place: str | None = None
-    """The directory in which workers of its own reach a front."""
-    private: dict[str, int] = {}
-    """The sockets there, as PrivatePlace.handover() gives them."""
     teams: dict[str, int] = {}
     """As `workers`, for each application behind a front."""
     former: dict[str, Past] = {}

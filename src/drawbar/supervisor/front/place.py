@@ -2,11 +2,11 @@
 
 The master makes them and keeps them, so that a worker may dial while no front is there: it waits in the queue of the
 socket until the next one accepts. Who may connect is said by the file: a socket is for the user whose workers serve
-that application, and its directory can be walked through, but not be read. It keeps its name over an upgrade, as the
-workers of the former master dial on.
+that application, and its directory can be walked through, but not be read. Each master has a place of its own, so that
+in an upgrade the new workers are the new front's, and nobody is served by what may not come to stay.
 
 Invariants: a socket is opened before a worker that dials it starts, and is closed when no front accepts from it any
-more; the directory goes with the last master that had it.
+more; the directory goes with its master.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from drawbar.config import OperatorError, UnixBind
 from drawbar.supervisor.control.instances import answers, directories, make_directory
-from drawbar.supervisor.listening.sockets import Made, Opened, Options, open_bind
+from drawbar.supervisor.listening.sockets import Opened, Options, open_bind
 
 SUFFIX: Final = ".apps"
 """Of the directory, after the process id of the master that made it."""
@@ -33,10 +33,9 @@ FIGURES: Final = "front"
 class PrivatePlace:
     """The directory and its sockets, by application."""
 
-    def __init__(self, directory: str, inherited: Mapping[str, int] | None = None) -> None:
-        """inherited: descriptors of the sockets a former master has there."""
+    def __init__(self, directory: str) -> None:
         self.directory = directory
-        self._open = {app: self._take(app, descriptor) for app, descriptor in (inherited or {}).items()}
+        self._open: dict[str, Opened] = {}
         self._left: list[Opened] = []
 
     @classmethod
@@ -94,16 +93,12 @@ class PrivatePlace:
     def drop_left(self) -> None:
         """No front accepts any more from what the last update left."""
         for opened in self._left:
-            # Another master may have a newer socket of that name: then the file is its own.
+            # An application of that name may have come back: then the file is the new socket's.
             opened.close()
         self._left = []
 
-    def handover(self) -> dict[str, int]:
-        """Descriptors for the next master."""
-        return {app: opened.socket.fileno() for app, opened in self._open.items()}
-
     def close(self) -> None:
-        """Gives all of it up; what another master has too is left to that one."""
+        """Gives all of it up."""
         self.drop_left()
         for opened in self._open.values():
             opened.close()
@@ -115,16 +110,6 @@ class PrivatePlace:
         options = Options(backlog=BACKLOG, unix_mode=SOCKET_MODE)
         return open_bind(UnixBind(self.path(app)), options, f"the socket of {app}")[0]
 
-    def _take(self, app: str, descriptor: int) -> Opened:
-        found = socket(fileno=descriptor)
-        found.set_inheritable(False)
-        found.setblocking(False)
-        path = self.path(app)
-        with contextlib.suppress(OSError):
-            status = os.stat(path, follow_symlinks=False)
-            return Opened(found, Made(path, (status.st_dev, status.st_ino)))
-        return Opened(found)
-
 
 def remove_stale(above: str) -> None:
     """Removes what masters left that ended without doing so."""
@@ -135,7 +120,7 @@ def remove_stale(above: str) -> None:
         directory = os.path.join(above, name)
         with contextlib.suppress(OSError):
             paths = [os.path.join(directory, socket) for socket in os.listdir(directory)]
-            # An upgrade gives the place to a master with another number.
+            # Its number may be that of a master in another container.
             if not any(answers(path) for path in paths):
                 for path in paths:
                     os.unlink(path)
