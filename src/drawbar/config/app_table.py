@@ -154,7 +154,7 @@ class AppTable(Section, frozen=True, kw_only=True):
         Meta(ge=0, le=MAX_SLOTS, description="As `work.slots`; of a command `0` is 4."),
     ] = None
     user: Annotated[
-        Annotated[str, TEXT] | None, Meta(description="As `process.user`; each may write to the logs' files.")
+        Annotated[str, TEXT] | None, Meta(description="As `process.user`; each may write to the file of the error log.")
     ] = None
     group: Annotated[
         Annotated[str, TEXT] | None,

@@ -209,9 +209,9 @@ class Behind:
 
     def _on_gauged(self, gauged: Gauged) -> None:
         """What is under way for an application. Between two versions of it nothing is decided."""
-        teams = [team for team in self._master.teams.apps if team.app == gauged.app and team.pool.ending is None]
-        if len(teams) == 1:
-            teams[0].on_gauged(gauged.reading)
+        for team in self._master.teams.apps:
+            if team.app == gauged.app:
+                team.on_gauged(gauged.reading)
 
     # Versions: two teams of an application, for as long as a deploy takes.
 

@@ -106,7 +106,9 @@ class Team:
         self._timing = timing
         self._clock = ground.clock
         self._next_look = ground.clock()
-        self.scaling = None if spec.scale is None else Scaling(spec.scale)
+        self.scaling = None if spec.scale is None else Scaling(spec.scale, fits_since=ground.clock())
+        self.has_peer = False
+        """There is another version of its application: what is under way is not for it alone."""
         self.pool = Pool(
             slots=[Slot(number) for number in range(1, spec.workers + 1)],
             timing=timing or timing_of(spec.config),
@@ -277,7 +279,7 @@ class Team:
     def adopt(self, spec: TeamSpec, log: Log) -> None:
         """From now on this is what it is to be; the number of its workers is set apart."""
         if spec.scale != self.spec.scale:
-            self.scaling = None if spec.scale is None else Scaling(spec.scale)
+            self.scaling = None if spec.scale is None else Scaling(spec.scale, fits_since=self._clock())
         self.spec, config = spec, spec.config
         self.crew.config, self.crew.trade = config, spec.trade
         self.log = self.crew.log = log
@@ -303,8 +305,9 @@ class Team:
             self._follow_queue()
 
     def _follows_queue(self) -> bool:
-        """Nobody has said another number, and there shall be workers at all."""
-        return self.scaling is not None and not (self.is_resized or self.pool.halted or self.pool.ending)
+        """Nobody has said another number, the queue is its own, and there shall be workers at all."""
+        others = self.is_resized or self.has_peer or self.pool.halted or self.pool.ending is not None
+        return self.scaling is not None and not others
 
     def _follow_queue(self) -> None:
         if self.scaling is None or not self._follows_queue():

@@ -49,12 +49,18 @@ class Teams:
     def add(self, team: Team) -> Team:
         """One more behind the lead."""
         self._others.append(team)
+        self._note_peers()
         return team
 
     def remove(self, team: Team) -> None:
         """One of those has come to its end."""
         team.close()
         self._others.remove(team)
+        self._note_peers()
+
+    def _note_peers(self) -> None:
+        for team in self._others:
+            team.has_peer = sum(other.app == team.app for other in self._others) > 1
 
     def descriptors(self) -> list[int]:
         """The ways to those that take orders, which no other child shall hold."""

@@ -167,11 +167,13 @@ def test_nothing_is_given_away_behind_a_link(home: Path) -> None:
 
 @as_root
 def test_users_of_applications_may_write_to_the_same_logs(home: Path) -> None:
-    log = LogConfig(error=str(home / "error.log"), access="off")
+    log = LogConfig(error=str(home / "error.log"), access=str(home / "access.log"))
     apps = {"blog": AppTable(target="blog", user="4001", group="7"), "far": AppTable(user="4002", group="7")}
     hand_over_logs(Config(log=log, process=ProcessConfig(user="nobody"), apps=apps))
     assert os.stat(log.error).st_uid == NOBODY.pw_uid
     entries = from_bytes(os.getxattr(log.error, ATTRIBUTE))
+    # It is the front that writes to the other one.
+    assert ATTRIBUTE not in os.listxattr(log.access)
     # What nothing is started for writes no log.
     assert [entry.id for entry in entries if entry.tag == USER] == [4001]
     # After a rotation the new file is like the old one.

@@ -257,7 +257,8 @@ def hand_over_logs(config: Config) -> None:
     for path in (config.log.error, config.log.access):
         if path not in (OFF, STANDARD):
             with contextlib.suppress(OSError):
-                _give(path, plan, own)
+                # The access log is the front's, where applications have users of their own.
+                _give(path, plan, own if path == config.log.error else [])
 
 
 def _give(path: str, to: Privileges, others: list[int]) -> None:
