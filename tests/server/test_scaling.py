@@ -131,3 +131,19 @@ def test_an_application_that_does_not_start_stays_at_one_and_its_requests_are_to
     site.log.wait_for("no database")
     site.log.wait_for("shop: 0 workers from now on")
     assert counts(site) == [1, 0]
+
+
+def test_a_new_version_of_an_application_without_workers_has_one_and_is_scaled_when_it_is_alone(
+    scaled: Scaled, connect: Connect
+) -> None:
+    site = scaled("min = 0", "max = 2", "scale_idle = 0.3", 'label = "v7"')
+    ctl(site, "deploy", "shop", "--label", "v8", "--no-judge")
+    site.log.wait_for("shop v8 worker 1 is ready")
+    answer = connect(site).request(PID)
+    assert answer.status == 200
+    worker = os.pidfd_open(int(answer.body))
+    # What was there before is gone by now, or will be: then the queue is the new one's.
+    site.log.wait_for("shop: 0 workers from now on, as one less was enough")
+    wait_for_end(worker)
+    assert connect(site).request(PID).status == 200
+    site.log.wait_for_many(r"shop v8 worker 1 is ready", 2)

@@ -69,7 +69,8 @@ def _table(table: AppTable, version: Version) -> AppTable:
     if version.chdir is not None:
         changes["chdir"] = version.chdir
     if version.workers is not None:
-        changes["workers"] = version.workers
+        # So many, whatever the queue.
+        changes |= {"workers": version.workers, "min": None, "max": None}
     return msgspec.structs.replace(table, **changes)
 
 

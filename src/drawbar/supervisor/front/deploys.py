@@ -128,6 +128,9 @@ class Deploys:
             timeout_s = max(WAIT_S, spec.config.timeouts.boot) if timeout_s is None else timeout_s
         wish = Wish(app, label, WAIT_S if timeout_s is None else float(timeout_s), judge_s)
         labels = {name: len(pids) for name, pids in self._fronts.labels(app).items()}
+        if present is not None:
+            # It may have no worker just now, where their number follows the queue.
+            labels.setdefault(present.label or "", 0)
         deploy = Deploy(wish, self._fronts.traffic(app), labels, master.clock())
         waits = bool(command.arguments.get("wait"))
         to_the_end = bool(command.arguments.get("judged"))
