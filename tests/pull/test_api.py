@@ -360,6 +360,13 @@ def test_attaching_needs_its_upgrade(fields: tuple[str, ...]) -> None:
         assert response.header("upgrade") == "PTTH/1.0"
 
 
+def test_attaching_takes_no_body() -> None:
+    with Pulled() as pulled:
+        worker = pulled.worker(message("GET /api/v2/attach", *UPGRADE, "Content-Length: 4") + b"ab")
+        problem(worker.response(), 400, "bad-request")
+        assert pulled.errors == []
+
+
 def test_attached_connections_are_bounded() -> None:
     with Pulled({"shop": {}, "blog": {}}, limits=Limits(attached=2)) as pulled:
         attach = message("GET /api/v2/attach?app=shop", *UPGRADE)

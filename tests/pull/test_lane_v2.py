@@ -326,6 +326,23 @@ def test_a_message_that_is_no_response_is_named_and_its_client_gets_502(data: by
         assert pulled.door.request(respond(lease_id)).status in (404, 410)
 
 
+@pytest.mark.parametrize("surplus", [b"!", b"\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"])
+@pytest.mark.parametrize("cut", [False, True], ids=["at once", "later"])
+def test_a_message_that_goes_on_behind_its_response_is_named(surplus: bytes, cut: bool) -> None:
+    with Pulled() as pulled:
+        client = pulled.client()
+        lease_id = lease(pulled)
+        whole = respond(lease_id, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi" + surplus)
+        worker = pulled.worker(whole[: len(whole) - len(surplus) * cut])
+        worker.send(surplus * cut)
+        members = problem(worker.response("POST"), 422, "invalid-response")
+        assert "goes on behind the end" in members["detail"]
+        response = client.response()
+        # What its client has, it has.
+        assert (response.status, response.body) == (200, b"hi") or not cut and response.status == 502
+        assert pulled.queue.leased == 0
+
+
 @pytest.mark.parametrize(
     ("members", "why"),
     [

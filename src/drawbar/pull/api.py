@@ -239,6 +239,8 @@ class Api:
                 "fewer slots, or a higher limit in the server's settings",
                 fields=((b"Retry-After", b"1"),),
             )
+        if call.has_body:
+            raise Problem("bad-request", "a request to attach has no body", "a GET without one")
         call.hand_over(lambda exchange: attach(self._front, app, label, exchange, worker))
 
     # -- what is told

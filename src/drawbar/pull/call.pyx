@@ -103,6 +103,11 @@ cdef class Call(Job):
         return peer_pid((<Http1Exchange>exchange).link.fd)
 
     @property
+    def has_body(self):
+        """The request has one, here or still to come."""
+        return self.exchange.body is not None
+
+    @property
     def is_gone(self):
         """Nothing that is sent reaches anybody."""
         return self.exchange.gone

@@ -36,6 +36,8 @@ WRITE_ONE: Final = (
     'or application/json with {"code": 200, "headers": {}, "body": "Base64"}'
 )
 WRITE_HTTP: Final = "HTTP/1.1 200 OK, fields and an empty line, each line ended by CR LF, then the body"
+SUCCESS: Final = 200
+"""The first of the statuses that are no interim ones."""
 SENT_IN_ONE: Final = 65_536
 """Bytes of a request's body that are written together with its head; of more, the file is sent."""
 
@@ -273,6 +275,9 @@ class _Streamed(_Taking):
         events = self._parser.feed(piece) if piece else []
         if last:
             events += self._parser.eof()
+        if self._goes_on(events):
+            # When it came in one piece, nothing of it was sent.
+            raise self.invalid("the message goes on behind the end of its response", WRITE_HTTP)
         try:
             self._do(events)
         except AppError as error:
@@ -286,10 +291,19 @@ class _Streamed(_Taking):
         elif not self._whole and self.delivery.waiting > self.lane._desk.limits.output_bytes:
             self.call.pause_body()
 
+    def _goes_on(self, events: list[Event]) -> bool:
+        ended, begun = self._whole, self._begun
+        for event in events:
+            if ended:
+                return True
+            begun = begun or isinstance(event, Response) and event.status >= SUCCESS
+            ended = begun and isinstance(event, End)
+        return False
+
     def _do(self, events: list[Event]) -> None:
         for place, event in enumerate(events):
             if self._whole:
-                # What follows a response is nobody's: as after the end of a connection's last one.
+                # Its end was told together with the last of it.
                 return
             if isinstance(event, Data):
                 after = events[place + 1] if place + 1 < len(events) else None
@@ -309,7 +323,7 @@ class _Streamed(_Taking):
     def _begin(self, event: Response) -> None:
         if event.status == 101:
             raise self.invalid("101 needs the connection itself", "the attach lane, for WebSockets and other upgrades")
-        if event.status >= 200:
+        if event.status >= SUCCESS:
             self._begun = True
             self.delivery.begin(event.status, event.reason or None, event.fields)
 
