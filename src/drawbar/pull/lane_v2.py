@@ -296,7 +296,7 @@ class _Streamed(_Taking):
         for event in events:
             if ended:
                 return True
-            begun = begun or isinstance(event, Response) and event.status >= SUCCESS
+            begun = begun or (isinstance(event, Response) and event.status >= SUCCESS)
             ended = begun and isinstance(event, End)
         return False
 
