@@ -83,16 +83,43 @@ def test_an_order_holds_when_every_front_follows_it(forked: Forked) -> None:
     assert forked.news == [Holds("app", {"serial": serial, "queued": 3, "leased": 1})]
 
 
+def fill(forked: Forked) -> None:
+    """Tells the newest front until it takes no more."""
+    while True:
+        try:
+            forked.fronts.want("other", Traffic())
+        except OperatorError:
+            return
+
+
 def test_an_order_that_the_front_does_not_take_is_none(forked: Forked) -> None:
     forked.start(11)
-    forked.ends[11].close()
-    with pytest.raises(OperatorError):
+    fill(forked)
+    with pytest.raises(OperatorError, match="stuck"):
         forked.fronts.want("app", Traffic().paused())
     assert forked.fronts.traffic("app") == Traffic()
     # It is the one before that does not: the one that serves does.
     forked.start(12)
     forked.fronts.want("app", Traffic().paused())
     assert forked.fronts.traffic("app") == Traffic().paused()
+
+
+def test_a_front_that_has_just_died_refuses_nothing(forked: Forked) -> None:
+    # What it said last may have an order follow before its death is known.
+    forked.start(11)
+    forked.ends[11].close()
+    assert forked.fronts.want("app", Traffic().paused()) == FIRST
+    forked.fronts.on_died(11)
+    forked.start(12)
+    assert forked.heard(12) == [Order({"app": Traffic().paused()})]
+
+
+def test_who_drains_follows_when_the_newest_has_just_died(forked: Forked) -> None:
+    forked.start(11)
+    forked.start(12)
+    forked.ends[12].close()
+    serial = forked.fronts.want("app", Traffic().paused())
+    assert forked.heard(11) == [Order({"app": Traffic().paused()}, serial)]
 
 
 def test_who_is_there_is_what_all_fronts_see(forked: Forked) -> None:

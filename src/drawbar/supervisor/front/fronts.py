@@ -1,7 +1,8 @@
 """What the fronts of a master are told, and what they tell: one that serves, and those before it that still drain.
 
 Law: what is wanted of each app is kept here, so it outlives every front. An order that the front that serves does not
-take is none; one that drains is told as well, and what it makes of that is its affair. Who is there for which label is
+take is none, unless it has ended; one that drains is told as well, and what it makes of that is its affair. A trial ends
+with the first verdict, whichever of two that hold it comes to it. Who is there for which label is
 what all of them see together.
 """
 
@@ -15,7 +16,7 @@ import msgspec
 from drawbar.config import OperatorError
 from drawbar.pull.traffic import Traffic
 from drawbar.supervisor.child import Spawned
-from drawbar.supervisor.front.channel import Channel, Holds, Judged, News, Order, Seen, read_news
+from drawbar.supervisor.front.channel import Channel, FrontEnded, Holds, Judged, News, Order, Seen, read_news
 
 Fork = Callable[[socket.socket, Iterable[int]], Spawned]
 """Forks a front that takes orders by a socket, and must not hold these descriptors."""
@@ -65,7 +66,7 @@ class Fronts:
     def want(self, app: str, traffic: Traffic) -> int:
         """Tells it. Returns the serial with which a Holds tells that every front follows it.
 
-        FIRST when there is no front: the next one will, from its beginning.
+        FIRST when there is no front, or only one whose end is not known yet: the next one will, from its beginning.
 
         Raises OperatorError when the front that serves does not take it, and then nothing has changed.
         """
@@ -75,6 +76,8 @@ class Fronts:
             try:
                 channel.send(order)
                 told.add(pid)
+            except FrontEnded:
+                continue
             except OperatorError:
                 if not told and pid == self._newest:
                     raise
