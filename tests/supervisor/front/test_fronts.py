@@ -11,7 +11,7 @@ import pytest
 from drawbar.config import OperatorError
 from drawbar.pull.traffic import Judge, Traffic
 from drawbar.supervisor.child import Spawned
-from drawbar.supervisor.front.channel import MESSAGE_BYTES, Holds, News, Order, Seen
+from drawbar.supervisor.front.channel import MESSAGE_BYTES, Holds, Judged, News, Order, Seen
 from drawbar.supervisor.front.fronts import FIRST, Fronts
 
 
@@ -145,13 +145,20 @@ def test_what_came_of_a_trial_is_what_holds(forked: Forked) -> None:
     assert forked.fronts.traffic("app") == Traffic(weights={"v7": 1.0}, held=("v8",))
 
 
-def test_only_the_front_that_serves_judges(forked: Forked) -> None:
+def test_the_first_verdict_is_the_verdict_of_every_front(forked: Forked) -> None:
+    # A reload: the former front serves until the next one does, which may never be.
     forked.start(11)
     forked.start(12)
-    trial = Traffic().on_trial(Judge("v8", "v7"))
-    forked.fronts.want("app", trial)
+    forked.fronts.want("app", Traffic().on_trial(Judge("v8", "v7", back={"v7": 1.0})))
+    forked.heard(12)
     forked.fronts.on_report(11, 'judged app v8 {"kept": false}')
-    assert (forked.fronts.traffic("app"), forked.news) == (trial, [])
+    back = Traffic(weights={"v7": 1.0}, held=("v8",))
+    assert forked.fronts.traffic("app") == back
+    assert forked.news == [Judged("app", "v8", {"kept": False})]
+    assert [order.traffic["app"] for order in forked.heard(12)] == [back]
+    # The other one came to its own in the same moment.
+    forked.fronts.on_report(12, 'judged app v8 {"kept": true}')
+    assert (forked.fronts.traffic("app"), len(forked.news)) == (back, 1)
 
 
 def test_a_pause_that_ended_by_itself_has_ended(forked: Forked) -> None:
