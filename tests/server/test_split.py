@@ -289,6 +289,22 @@ def test_an_application_that_cannot_start_leaves_the_others_alone(
     assert waits.response().body == b"2"
 
 
+def test_a_front_that_cannot_start_takes_along_who_will_not_end(several: Split, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    os.mkfifo(tokens, 0o600)
+    site = several(
+        f'[api]\nbind = "unix:{tmp_path}/api.sock"\ntoken_file = "{tokens}"\n[timeouts]\ngraceful = 1\n'
+        '[apps.one]\nprefix = "/1"\ncommand = ["sh", "-c", "trap \'\' TERM; echo deaf >&2; exec tail -f /dev/null"]\n'
+        '[apps.two]\nprefix = "/2"\n',
+        ready=False,
+    )
+    site.log.wait_for("deaf")
+    # The front has waited for this.
+    tokens.write_text("none\n")
+    assert site.wait() == 2
+    assert re.search(r"one worker 1 .*killed", site.log.text)
+
+
 def test_a_preloaded_application_that_cannot_start_is_tried_again(
     several: Split, connect: Connect, tmp_path: Path
 ) -> None:

@@ -116,9 +116,6 @@ class Behind:
         master = self._master
         if self._is_front_held and self.is_tried():
             self._is_front_held = master.lead.pool.barren = False
-        if ending is not None and self.place is not None:
-            # Whoever dials by now would wait for an answer, and not hear that it is to go.
-            self.place.close()
         for team in master.teams.apps:
             if ending is not None:
                 self._dismiss(team)
@@ -130,6 +127,9 @@ class Behind:
                 if over.error is not None and not master.is_stopping:
                     master.lead.pool.ending = over
                     return True
+        if ending is not None and self.place is not None:
+            # Whoever dials would wait for an answer: now that they have heard that they are to go, nobody wonders.
+            self.place.close()
         return False
 
     def settle(self) -> None:
@@ -273,7 +273,8 @@ class Behind:
         pool, lead, now = team.pool, self._master.lead.pool, self._master.clock()
         if pool.stops == 0:
             pool.ending = None
-            left_s = max(self._master.stop_by - now, pool.timing.hurry_s)
+            # A front that could not start was told nothing, and leaves all the time there is.
+            left_s = max(min(self._master.stop_by - now, pool.timing.graceful_s), pool.timing.hurry_s)
             pool.timing = pool.timing._replace(graceful_s=left_s, drain_delay_s=0.0)
         while pool.stops < max(lead.stops, 1):
             pool.on_stop(now)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from drawbar.config import Config, OperatorError
 from drawbar.net.scoreboard import Cell, Scoreboard
 from drawbar.supervisor.child import FAILED, READY, RECYCLE, Role, Spawned, spawn
-from drawbar.supervisor.command.session import kill_all, read_rss_of_all
+from drawbar.supervisor.command.session import kill_all, read_rss_of_all, send
 from drawbar.supervisor.decisions import Action, Dump, Fork, Kill, Retire, Stop
 from drawbar.supervisor.exits import Exit
 from drawbar.supervisor.front.fronts import Fronts
@@ -141,11 +141,8 @@ class Crew:
         """A signal to a worker that is not buried yet, so that its number is still its own."""
         if not self.trade.foreign:
             os.kill(worker.pid, number)
-        elif number == signal.SIGKILL:
-            os.kill(worker.pid, number)
-            kill_all(worker.pid)
-        elif number == signal.SIGTERM:
-            os.kill(worker.pid, number)
+        elif number in (signal.SIGTERM, signal.SIGKILL) and not send(worker.pid, number):
+            self.log.error(f"{self.name(worker)} cannot be ended: it runs as a user whom this server may not signal")
 
     def signal_all(self, number: int) -> None:
         """A signal to every worker."""

@@ -3,6 +3,9 @@
 import os
 import signal
 import subprocess
+import sys
+
+import pytest
 
 from drawbar.supervisor.command.session import kill_all, leader_of, read_rss_of_all
 from drawbar.supervisor.host.memory import read_rss
@@ -40,3 +43,26 @@ def test_who_is_gone_or_elsewhere_belongs_to_nobody() -> None:
     done.wait()
     assert leader_of(done.pid) == 0
     assert leader_of(0) == 0
+
+
+AS_ANOTHER = """
+import os, signal, sys
+from drawbar.supervisor.command.session import kill_all, send
+leader = int(sys.argv[1])
+os.setuid(65534)
+kill_all(leader)
+print(send(leader, signal.SIGTERM), send(leader, signal.SIGKILL))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+def test_what_has_become_another_user_is_left() -> None:
+    with family() as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", AS_ANOTHER, str(first.pid)]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        assert done.stdout == "False False\n"
+        assert first.poll() is None
+        kill_all(first.pid)

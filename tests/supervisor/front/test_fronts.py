@@ -11,7 +11,7 @@ import pytest
 from drawbar.config import OperatorError
 from drawbar.pull.traffic import Judge, Traffic
 from drawbar.supervisor.child import Spawned
-from drawbar.supervisor.front.channel import MESSAGE_BYTES, Holds, News, Order, Seen
+from drawbar.supervisor.front.channel import MESSAGE_BYTES, Holds, Judged, News, Order, Seen
 from drawbar.supervisor.front.fronts import FIRST, Fronts
 
 
@@ -83,16 +83,43 @@ def test_an_order_holds_when_every_front_follows_it(forked: Forked) -> None:
     assert forked.news == [Holds("app", {"serial": serial, "queued": 3, "leased": 1})]
 
 
+def fill(forked: Forked) -> None:
+    """Tells the newest front until it takes no more."""
+    while True:
+        try:
+            forked.fronts.want("other", Traffic())
+        except OperatorError:
+            return
+
+
 def test_an_order_that_the_front_does_not_take_is_none(forked: Forked) -> None:
     forked.start(11)
-    forked.ends[11].close()
-    with pytest.raises(OperatorError):
+    fill(forked)
+    with pytest.raises(OperatorError, match="stuck"):
         forked.fronts.want("app", Traffic().paused())
     assert forked.fronts.traffic("app") == Traffic()
     # It is the one before that does not: the one that serves does.
     forked.start(12)
     forked.fronts.want("app", Traffic().paused())
     assert forked.fronts.traffic("app") == Traffic().paused()
+
+
+def test_a_front_that_has_just_died_refuses_nothing(forked: Forked) -> None:
+    # What it said last may have an order follow before its death is known.
+    forked.start(11)
+    forked.ends[11].close()
+    assert forked.fronts.want("app", Traffic().paused()) == FIRST
+    forked.fronts.on_died(11)
+    forked.start(12)
+    assert forked.heard(12) == [Order({"app": Traffic().paused()})]
+
+
+def test_who_drains_follows_when_the_newest_has_just_died(forked: Forked) -> None:
+    forked.start(11)
+    forked.start(12)
+    forked.ends[12].close()
+    serial = forked.fronts.want("app", Traffic().paused())
+    assert forked.heard(11) == [Order({"app": Traffic().paused()}, serial)]
 
 
 def test_who_is_there_is_what_all_fronts_see(forked: Forked) -> None:
@@ -118,13 +145,20 @@ def test_what_came_of_a_trial_is_what_holds(forked: Forked) -> None:
     assert forked.fronts.traffic("app") == Traffic(weights={"v7": 1.0}, held=("v8",))
 
 
-def test_only_the_front_that_serves_judges(forked: Forked) -> None:
+def test_the_first_verdict_is_the_verdict_of_every_front(forked: Forked) -> None:
+    # A reload: the former front serves until the next one does, which may never be.
     forked.start(11)
     forked.start(12)
-    trial = Traffic().on_trial(Judge("v8", "v7"))
-    forked.fronts.want("app", trial)
+    forked.fronts.want("app", Traffic().on_trial(Judge("v8", "v7", back={"v7": 1.0})))
+    forked.heard(12)
     forked.fronts.on_report(11, 'judged app v8 {"kept": false}')
-    assert (forked.fronts.traffic("app"), forked.news) == (trial, [])
+    back = Traffic(weights={"v7": 1.0}, held=("v8",))
+    assert forked.fronts.traffic("app") == back
+    assert forked.news == [Judged("app", "v8", {"kept": False})]
+    assert [order.traffic["app"] for order in forked.heard(12)] == [back]
+    # The other one came to its own in the same moment.
+    forked.fronts.on_report(12, 'judged app v8 {"kept": true}')
+    assert (forked.fronts.traffic("app"), len(forked.news)) == (back, 1)
 
 
 def test_a_pause_that_ended_by_itself_has_ended(forked: Forked) -> None:

@@ -25,6 +25,13 @@ def place(tmp_path: Path) -> Iterator[PrivatePlace]:
     found.close()
 
 
+@pytest.fixture
+def above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where new places are made."""
+    monkeypatch.setattr("drawbar.supervisor.front.place.make_directory", lambda environ, uid: str(tmp_path))
+    return tmp_path
+
+
 def answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(path) == 0
@@ -91,19 +98,44 @@ def test_all_of_it_goes_with_its_master(place: PrivatePlace) -> None:
 
 
 def test_a_new_place_is_named_after_its_master_and_walked_through_by_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    above: Path,
 ) -> None:
-    monkeypatch.setattr("drawbar.supervisor.front.place.make_directory", lambda environ, uid: str(tmp_path))
     made = PrivatePlace.make(os.getuid(), {})
-    assert made.directory == str(tmp_path / f"{os.getpid()}.apps")
+    assert made.directory == str(above / f"{os.getpid()}.apps")
     assert stat.S_IMODE(os.stat(made.directory).st_mode) == 0o711
     made.close()
-    assert list(tmp_path.iterdir()) == []
+    assert list(above.iterdir()) == []
+
+
+def test_a_killed_master_of_the_same_number_is_no_hindrance(above: Path) -> None:
+    # As in a container, in which the server is process 1 each time.
+    left = above / f"{os.getpid()}.apps"
+    left.mkdir()
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(str(left / "blog.sock"))
+        gone.listen()
+    made = PrivatePlace.make(os.getuid(), {})
+    assert made.directory == str(left)
+    assert list(left.iterdir()) == []
+    made.close()
+
+
+def test_the_place_of_a_master_of_the_same_number_in_another_container_is_left_to_it(above: Path) -> None:
+    kept = above / f"{os.getpid()}.apps"
+    kept.mkdir()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(kept / "blog.sock"))
+        other.listen()
+        made = PrivatePlace.make(os.getuid(), {})
+        assert made.directory == str(above / f"{os.getpid()}-2.apps")
+        made.close()
+        assert [path.name for path in above.iterdir()] == [kept.name]
+        assert answers(str(kept / "blog.sock"))
 
 
 def test_what_a_killed_master_left_is_cleared_away_and_nothing_else(tmp_path: Path) -> None:
     # Above what the kernel numbers processes with (proc(5), pid_max), so there is none.
-    dead, elsewhere, alive = (tmp_path / f"{pid}.apps" for pid in (4_194_305, 4_194_306, os.getpid()))
+    dead, elsewhere, alive = (tmp_path / f"{pid}.apps" for pid in (4_194_305, 4_194_306, os.getppid()))
     for directory in (dead, elsewhere, alive, tmp_path / "notes.apps"):
         directory.mkdir()
     with socket.socket(socket.AF_UNIX) as left, socket.socket(socket.AF_UNIX) as kept:

@@ -18,13 +18,27 @@ def leader_of(pid: int) -> int:
         return 0
 
 
+def send(leader: int, number: int) -> bool:
+    """Sends a signal that ends a command to its first process, and to all when it is SIGKILL.
+
+    False: it has become somebody whom this user may not end, as what `sudo` starts does.
+    """
+    try:
+        os.kill(leader, number)
+    except PermissionError:
+        return False
+    if number == signal.SIGKILL:
+        kill_all(leader)
+    return True
+
+
 def kill_all(leader: int) -> None:
     """Ends what is left of a command. Its first process need not be there any more: nobody else gets its number while
-    some process is in its group.
+    some process is in its group. What this user may not end is left.
     """
     try:
         os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return
 
 

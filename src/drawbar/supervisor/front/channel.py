@@ -96,6 +96,10 @@ def read_news(line: str) -> News | None:
     return None
 
 
+class FrontEnded(OperatorError):
+    """There is nobody any more to take an order."""
+
+
 class Channel:
     """To one front. `theirs` is the front's end, until it is forked."""
 
@@ -107,7 +111,7 @@ class Channel:
         return self._ours.fileno()
 
     def send(self, order: Order) -> None:
-        """Raises OperatorError when it cannot be told."""
+        """Raises FrontEnded, and OperatorError when it cannot be told otherwise."""
         message = msgspec.json.encode(order)
         if len(message) > MESSAGE_BYTES:
             raise OperatorError("the order is too long for the front")
@@ -116,7 +120,7 @@ class Channel:
         except BlockingIOError as error:
             raise OperatorError("the front takes no orders: it is stuck") from error
         except OSError as error:
-            raise OperatorError(f"the front takes no orders: {error.strerror}") from error
+            raise FrontEnded(f"the front takes no orders: {error.strerror}") from error
 
     def close(self) -> None:
         """The front has ended."""

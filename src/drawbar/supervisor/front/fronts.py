@@ -1,10 +1,12 @@
 """What the fronts of a master are told, and what they tell: one that serves, and those before it that still drain.
 
 Law: what is wanted of each app is kept here, so it outlives every front. An order that the front that serves does not
-take is none; one that drains is told as well, and what it makes of that is its affair. Who is there for which label is
-what all of them see together.
+take is none, unless it has ended; one that drains is told as well, and what it makes of that is its affair. A trial
+ends with the first verdict, whichever of two fronts comes to it. Who is there for which label is what all of them see
+together.
 """
 
+import contextlib
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +17,7 @@ import msgspec
 from drawbar.config import OperatorError
 from drawbar.pull.traffic import Traffic
 from drawbar.supervisor.child import Spawned
-from drawbar.supervisor.front.channel import Channel, Holds, Judged, News, Order, Seen, read_news
+from drawbar.supervisor.front.channel import Channel, FrontEnded, Holds, Judged, News, Order, Seen, read_news
 
 Fork = Callable[[socket.socket, Iterable[int]], Spawned]
 """Forks a front that takes orders by a socket, and must not hold these descriptors."""
@@ -65,7 +67,7 @@ class Fronts:
     def want(self, app: str, traffic: Traffic) -> int:
         """Tells it. Returns the serial with which a Holds tells that every front follows it.
 
-        FIRST when there is no front: the next one will, from its beginning.
+        FIRST when there is no front, or only one whose end is not known yet: the next one will, from its beginning.
 
         Raises OperatorError when the front that serves does not take it, and then nothing has changed.
         """
@@ -75,6 +77,8 @@ class Fronts:
             try:
                 channel.send(order)
                 told.add(pid)
+            except FrontEnded:
+                continue
             except OperatorError:
                 if not told and pid == self._newest:
                     raise
@@ -153,18 +157,26 @@ class Fronts:
         elif isinstance(news, Holds):
             self._on_holds(pid, news)
             return
-        elif pid != self._newest:
-            # One that drains has nothing to say about versions, nor about how much there is to do.
-            return
         elif isinstance(news, Judged):
-            self._on_judged(news)
+            if not self._on_judged(pid, news):
+                return
+        elif pid != self._newest:
+            # One that drains has nothing to say about how much there is to do.
+            return
         self._tell(news)
 
-    def _on_judged(self, news: Judged) -> None:
-        """The front has moved the queue already."""
+    def _on_judged(self, pid: int, news: Judged) -> bool:
+        """The front has moved the queue already; False when another has come to a verdict before."""
         traffic = self.traffic(news.app)
-        if traffic.judge is not None and traffic.judge.new == news.label:
-            self._traffic[news.app] = traffic.judged(kept=bool(news.figures.get("kept")))
+        if traffic.judge is None or traffic.judge.new != news.label:
+            return False
+        self._traffic[news.app] = traffic = traffic.judged(kept=bool(news.figures.get("kept")))
+        for other, channel in self._channels.items():
+            # That one has ended, or is stuck, is no reason to forget the verdict.
+            with contextlib.suppress(OperatorError):
+                if other != pid:
+                    channel.send(Order({news.app: traffic}, FIRST))
+        return True
 
     def _on_holds(self, pid: int, news: Holds) -> None:
         serial = int(news.figures.get("serial", FIRST))

@@ -10,6 +10,7 @@ more; the directory goes with its master.
 """
 
 import contextlib
+import itertools
 import os
 from collections.abc import Mapping
 from socket import socket
@@ -48,8 +49,7 @@ class PrivatePlace:
             remove_stale(above)
             if uid == 0:
                 os.chmod(above, WALKED_THROUGH)
-            directory = os.path.join(above, f"{os.getpid()}{SUFFIX}")
-            os.mkdir(directory, WALKED_THROUGH)
+            directory = _make_first_free(above)
             # Whatever the umask.
             os.chmod(directory, WALKED_THROUGH)
         except OSError as error:
@@ -111,11 +111,25 @@ class PrivatePlace:
         return open_bind(UnixBind(self.path(app)), options, f"the socket of {app}")[0]
 
 
+def _make_first_free(above: str) -> str:
+    """A directory named after this process, whose number a master in another container may have too."""
+    for number in itertools.count(1):
+        directory = os.path.join(above, f"{os.getpid()}{'' if number == 1 else f'-{number}'}{SUFFIX}")
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, WALKED_THROUGH)
+            return directory
+    raise AssertionError("there is always another number")
+
+
 def remove_stale(above: str) -> None:
     """Removes what masters left that ended without doing so."""
     for name in os.listdir(above):
-        pid = name.removesuffix(SUFFIX)
-        if pid == name or not pid.isdecimal() or os.path.exists(f"/proc/{pid}"):
+        stem = name.removesuffix(SUFFIX)
+        pid = stem.partition("-")[0]
+        if stem == name or not pid.isdecimal():
+            continue
+        # In a container that is started again the killed master had the number that this one has.
+        if int(pid) != os.getpid() and os.path.exists(f"/proc/{pid}"):
             continue
         directory = os.path.join(above, name)
         with contextlib.suppress(OSError):
