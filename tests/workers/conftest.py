@@ -98,6 +98,8 @@ class Worker:
             ended_with = self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
+            self.log.close()
             raise AssertionError(f"still running:\n{self.log.text}") from None
         self.log.close()
         assert ended_with == status, f"exit code {ended_with}:\n{self.log.text}"

@@ -54,7 +54,12 @@ class ServedFront:
             tokens = Path(self._folder.name) / "tokens"
             tokens.write_text(f"{token} site\n")
             self._options += ["--api-token-file", str(tokens)]
-        self._server = self._start("127.0.0.1:0", "127.0.0.1:0")
+        try:
+            self._server = self._start("127.0.0.1:0", "127.0.0.1:0")
+        except BaseException:
+            # Nobody closes what was not made.
+            self._folder.cleanup()
+            raise
         self.url = self._server.api
         self.public = (self._server.host, self._server.port)
         self.dialled: int | None = None

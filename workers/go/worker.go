@@ -11,6 +11,7 @@ import (
 	"math/rand"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -21,7 +22,8 @@ import (
 )
 
 const leastWait, mostWait = 100 * time.Millisecond, 10 * time.Second // for a front that cannot be reached
-const idle, busy, left = 0, 1, 2                                     // states of a slot
+const idle, begun, answered, left = 0, 1, 2, 3                       // states of a slot
+type listener struct{ net.Listener }                                 // of which net/http only asks for connections
 var (
 	from      = flag.String("from", os.Getenv("DRAWBAR_FROM"), "`URL` of the front: http:, https: or unix:")
 	app       = flag.String("app", os.Getenv("DRAWBAR_APP"), "`NAME` of the application")
@@ -29,9 +31,8 @@ var (
 	tokenFile = flag.String("token-file", os.Getenv("DRAWBAR_TOKEN_FILE"), "`FILE` with the token of the front's API")
 	slots     = flag.Int("slots", 4, "how many requests at once")
 	attached  = make(chan net.Conn)
-	leave     context.Context                                                      // done by a signal
-	inUse     sync.RWMutex                                                         // read-locked by slots with a connection
-	dialer    = net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second} // or one that vanished is waited for
+	leave     context.Context // done by a signal
+	inUse     sync.RWMutex    // read-locked by slots with a connection
 )
 
 // Serve serves handler until SIGTERM or SIGINT, and then until the requests that run are answered.
@@ -45,10 +46,7 @@ func Serve(handler http.Handler) error {
 	for i := 0; i < *slots; i++ {
 		go keep()
 	}
-	go (&http.Server{ConnState: become, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer answerPanic(w)
-		handler.ServeHTTP(w, r)
-	})}).Serve(listener{})
+	go (&http.Server{Handler: handler, ConnState: become}).Serve(listener{})
 	<-leave.Done()
 	signal.Reset() // a second signal ends the program
 	inUse.Lock()
@@ -56,83 +54,75 @@ func Serve(handler http.Handler) error {
 	return nil
 }
 
-// answerPanic answers 500, where net/http only hangs up. A response that had begun is cut off.
-func answerPanic(w http.ResponseWriter) {
-	if reason := recover(); reason != nil {
-		w.Header().Set("Content-Length", "0")
-		w.WriteHeader(http.StatusInternalServerError)
-		w.(http.Flusher).Flush()
-		panic(reason) // for the log
-	}
-}
 func become(conn net.Conn, state http.ConnState) {
 	if state == http.StateIdle {
 		conn.(*slot).state.Store(idle)
-	} else if state == http.StateHijacked {
+	} else if state == http.StateClosed || state == http.StateHijacked {
 		conn.(*slot).free()
+		inUse.RUnlock()
 	}
 }
 
-// slot is an attached connection. It is freed when it is closed, or taken over by a handler.
+// slot is an attached connection. It is freed when net/http has closed it, or a handler taken it over.
 type slot struct {
 	net.Conn
 	stream io.ReadWriteCloser // what net/http's client made of Conn: with TLS, perhaps
 	state  atomic.Int32
-	wait   *time.Duration // before its slot dials again
-	freed  context.Context
+	wait   *time.Duration  // before its slot dials again
+	over   context.Context // done when it is freed, or the worker leaves
 	free   context.CancelFunc
 }
 
-func (s *slot) Write(data []byte) (int, error) { return s.stream.Write(data) }
-func (s *slot) Close() error                   { s.free(); return s.stream.Close() }
+func (listener) Accept() (net.Conn, error)     { return <-attached, nil }
+func (s *slot) Write(data []byte) (int, error) { s.state.Store(answered); return s.stream.Write(data) }
 func (s *slot) Read(into []byte) (n int, err error) {
 	s.leave()
-	for n, err = s.stream.Read(into); s.state.Load() == left && err == nil; n, err = s.stream.Read(into) {
-	} // Past the last words comes what met them on its way: nothing is begun with it.
-	if n > 0 && s.state.CompareAndSwap(idle, busy) {
+	if n, err = s.stream.Read(into); n > 0 && s.state.CompareAndSwap(idle, begun) {
 		*s.wait = 0
+	} else if n > 0 && s.state.Load() == left {
+		return s.Read(into) // What met the last words on its way is not begun.
 	}
 	return n, err
+}
+
+// Close answers 500 where net/http only hangs up, for a panic. A response that had begun is cut off.
+func (s *slot) Close() error {
+	if s.state.CompareAndSwap(begun, answered) {
+		io.WriteString(s.stream, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	}
+	return s.stream.Close()
 }
 
 // leave says, when the worker leaves, that no request was begun, if none was. The front closes then.
 func (s *slot) leave() {
 	if leave.Err() != nil && s.state.CompareAndSwap(idle, left) {
+		time.AfterFunc(time.Second, func() { s.Close() }) // No deadline: net/http sets its own.
 		io.WriteString(s.stream, "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-	}
-	if s.state.Load() == left { // net/http may have cleared it
-		s.SetDeadline(time.Now().Add(time.Second))
 	}
 }
 
-type listener struct{ net.Listener }       // of which net/http only asks for connections
-func (listener) Accept() (net.Conn, error) { return <-attached, nil }
-
 // keep is one slot: it dials again at once when a connection was of use, else with decorrelated jitter.
 func keep() {
-	for wait := time.Duration(0); ; time.Sleep(wait) {
+	for wait := time.Duration(0); leave.Err() == nil; {
+		time.Sleep(wait)
 		wait = leastWait + time.Duration(rand.Int63n(int64(3*(wait+leastWait))))%mostWait
 		inUse.RLock()
-		if conn, err := dial(&wait); err != nil {
-			log.Printf("worker: no connection to %s: %v", *from, err)
-		} else {
+		if conn, err := dial(&wait); err == nil {
+			conn.over, conn.free = context.WithCancel(leave)
 			attached <- conn
-			select {
-			case <-leave.Done():
-				conn.leave()
-			case <-conn.freed.Done():
-			}
-			<-conn.freed.Done()
+			<-conn.over.Done()
+			conn.leave()
+		} else {
+			log.Printf("worker: no connection to %s: %v", *from, err)
+			inUse.RUnlock()
 		}
-		inUse.RUnlock()
 	}
 }
 
 func dial(wait *time.Duration) (*slot, error) {
 	made := &slot{wait: wait}
-	made.freed, made.free = context.WithCancel(context.Background())
 	site, socket, unix := strings.Cut(strings.Replace(*from, "unix:", "http://localhost#", 1), "#")
-	request, err := http.NewRequest("GET", site+"/api/v2/attach?app="+*app+"&label="+*label, nil)
+	request, err := http.NewRequest("GET", site+"/api/v2/attach?"+url.Values{"app": {*app}, "label": {*label}}.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -146,16 +136,15 @@ func dial(wait *time.Duration) (*slot, error) {
 		if unix {
 			network, address = "unix", socket
 		}
-		made.Conn, err = dialer.DialContext(ctx, network, address)
+		made.Conn, err = (&net.Dialer{Timeout: mostWait}).DialContext(ctx, network, address) // with keep-alive probes
 		return made.Conn, err
-	}, DisableKeepAlives: true, ResponseHeaderTimeout: dialer.Timeout}).RoundTrip(request)
+	}, DisableKeepAlives: true, ResponseHeaderTimeout: mostWait}).RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
-	if stream, is := response.Body.(io.ReadWriteCloser); is {
-		made.stream = stream
-		return made, nil
+	if made.stream, _ = response.Body.(io.ReadWriteCloser); made.stream == nil {
+		said, _ := io.ReadAll(response.Body)
+		err = fmt.Errorf("it said %s %s", response.Status, said)
 	}
-	said, _ := io.ReadAll(response.Body)
-	return nil, fmt.Errorf("it said %s %s", response.Status, said)
+	return made, err
 }
