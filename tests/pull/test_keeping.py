@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawbar.pull.keeping import AT_ONCE, CAP_S, FIRST_S, REFUSED_S, Failure, Keeper, Kind, next_delay, refused_delay
+from drawbar.pull.keeping import (
+    AT_ONCE,
+    CAP_S,
+    FIRST_S,
+    PATIENCE_S,
+    REFUSED_S,
+    Failure,
+    Keeper,
+    Kind,
+    next_delay,
+    refused_delay,
+)
 
 DOWN = Failure(Kind.FAILED, "it cannot be reached: Connection refused")
 SLOW = Failure(Kind.FAILED, "it does not answer within 10 s")
@@ -123,11 +134,40 @@ def test_a_front_that_closes_what_it_has_just_taken_is_not_dialled_in_a_circle()
     keeping = keeper(1)
     dialled(keeping)
     keeping.on_attached()
-    line = keeping.on_closed(0, 3, 5.0)
-    assert line is not None
-    assert "as soon as they are attached" in line.text
+    assert keeping.on_closed(0, 3, 5.0) is None
     assert keeping.due(5.0) == 0
     assert keeping.due(5.3) == 1
+
+
+def test_a_front_that_goes_on_closing_what_it_has_just_taken_is_told() -> None:
+    keeping = keeper(1)
+    now, lines = 5.0, []
+    while now < 5.0 + 3 * PATIENCE_S:
+        dialled(keeping, now)
+        keeping.on_attached()
+        lines.append(keeping.on_closed(0, 3, now))
+        now = keeping.wake_at()
+    first = next(line for line in lines if line is not None)
+    assert "as soon as they are attached" in first.text
+
+
+def test_fronts_that_follow_each_other_are_not_told() -> None:
+    keeping = keeper(1)
+    dialled(keeping)
+    assert keeping.on_attached() is not None
+    keeping.on_closed(0, 90_000, 200.0)
+    dialled(keeping, 200.0)
+    assert keeping.on_failed(DOWN, 200.0) is None
+    dialled(keeping, 200.3)
+    assert keeping.on_attached() is None
+    # An hour later the same happens, and lasts.
+    keeping.on_closed(9, 90_000, 4000.0)
+    dialled(keeping, 4000.0)
+    assert keeping.on_failed(DOWN, 4000.0) is None
+    dialled(keeping, 4001.0)
+    line = keeping.on_failed(DOWN, 4000.0 + PATIENCE_S)
+    assert line is not None
+    assert line.level == "warning"
 
 
 def test_a_pause_ends_dialling_and_its_end_begins_it() -> None:

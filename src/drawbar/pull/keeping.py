@@ -5,7 +5,8 @@ Pure: no clock, no socket, no thread; times come in as seconds of a monotonic cl
 Invariants:
 - There are never more connections, attached and being dialled, than slots.
 - While a front does not answer, one attempt at a time asks whether it does again; the others follow when it does.
-- What is wrong is told once, until it is something else or has passed.
+- What is wrong is told once, until it is something else or has passed. With a front that was there it is told when it
+  lasts: fronts follow each other at a reload, an upgrade and a crash, and a worker that comes between two is well.
 """
 
 import enum
@@ -26,6 +27,8 @@ REFUSED_S: Final = 30.0
 """About the wait after a refusal, which waiting does not mend: by half of it more or less, by lot."""
 AT_ONCE: Final = 8
 """Attempts at the same time: a worker with many slots shall be there soon, and not be a burst of handshakes."""
+PATIENCE_S: Final = 1.0
+"""What is wrong for a shorter time, with a front that was there, is not told."""
 YOUNG_MS: Final = 1000
 """A connection that ends within this time without having had a request was of no use: a failure."""
 
@@ -87,6 +90,8 @@ class Keeper(Struct):
     """What the log says is wrong; "" when nothing is."""
     known: bool = False
     """The log says that there is a connection."""
+    wrong_since: float | None = None
+    """When the first failure was since a connection was of use."""
 
     def due(self, now: float) -> int:
         """Attempts to begin now."""
@@ -126,7 +131,10 @@ class Keeper(Struct):
     def on_closed(self, requests: int, lived_ms: int, now: float) -> Line | None:
         """A connection has ended that had so many requests. Another one is dialled at once, unless it was of no use."""
         self.attached -= 1
-        if requests or lived_ms >= YOUNG_MS or self.paused:
+        if requests or lived_ms >= YOUNG_MS:
+            self.wrong_since = None
+            return None
+        if self.paused:
             return None
         return self._back_off(Failure(Kind.FAILED, "it closes connections as soon as they are attached"), now)
 
@@ -139,7 +147,10 @@ class Keeper(Struct):
             else:
                 wait_s = self.delay_s = next_delay(self.delay_s, self.chance)
             self.not_before = now + wait_s
-        if failure.why == self.told:
+        if self.wrong_since is None:
+            self.wrong_since = now
+        is_passing = self.known and failure.kind is Kind.FAILED and now - self.wrong_since < PATIENCE_S
+        if failure.why == self.told or is_passing:
             return None
         self.told = failure.why
         if failure.kind is Kind.REFUSED:
