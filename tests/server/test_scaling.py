@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import Connect
 from tests.server.conftest import SITES
+from tests.support.desk import UnixConnection, ask
 from tests.support.raw import RawClient
 from tests.support.server import PATIENCE_S, Server, Servers
 
@@ -50,6 +51,13 @@ def hold(site: Server, connect: Connect, gate: Path) -> RawClient:
     client = connect(site)
     client.send(b"GET /hold%s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" % str(gate).encode())
     return client
+
+
+def test_an_application_at_rest_is_ready(scaled: Scaled, tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    site = scaled("min = 0", "max = 1", "[api]", f'bind = ["unix:{path}"]')
+    assert ask(UnixConnection(str(path)), "GET", "/readyz").status == 200
+    assert counts(site) == []
 
 
 def counts(site: Server) -> list[int]:

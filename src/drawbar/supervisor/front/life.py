@@ -241,6 +241,7 @@ def make_api(
         reactor,
         tokens=granted,
         limits=limits,
+        on_demand={app for app, table in config.apps.items() if table.has_workers and table.min == 0},
         is_leaving=lambda: cell is not None and cell.phase == "draining",
         on_bad=lambda app, why: log.warning(f"a worker of {app} has answered badly: {why}"),
         on_error=on_error,
