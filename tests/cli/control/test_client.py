@@ -4,9 +4,11 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from drawbar.cli.control import client
@@ -93,6 +95,70 @@ def test_of_several_servers_the_one_started_here_is_meant(
             assert capsys.readouterr().err == told
         monkeypatch.chdir(tmp_path)
         assert refusal(None, environ).startswith("2 servers are running: ")
+
+
+@contextmanager
+def serving_status(directory: Path, pid: int, status: dict[str, Any]) -> Iterator[str]:
+    """Somebody at the control socket of that process id who answers with this status, whatever is asked."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    path = str(directory / f"{pid}.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    if connection.recv(65536):
+                        body = msgspec.json.encode(status)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield path
+        finally:
+            listener.shutdown(socket.SHUT_RD)
+            thread.join()
+
+
+# Beyond what the kernel gives: no process has them.
+FRONT, OTHER, WORKERS = 9_000_001, 9_000_002, 9_000_003
+
+
+def test_of_several_servers_the_front_for_the_application_is_meant(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = tmp_path / "drawbar"
+    queues = {"front": {"queues": [{"app": "blog"}, {"app": "shop"}]}, "target": None}
+    with (
+        serving_status(places, FRONT, queues) as path,
+        serving_status(places, OTHER, {"front": None, "target": "shop:app"}),
+    ):
+        assert choose(None, environ, UID, "blog").path == path
+        told = f"this is {FRONT} (a front for blog, shop), which has that application\n"
+        assert capsys.readouterr().err == f"drawbar: note: 2 servers are running: {told}"
+        listed = f"2 servers are running: {FRONT} (a front for blog, shop), {OTHER} (shop:app); "
+        for app in (None, "news"):
+            with pytest.raises(OperatorError) as caught:
+                choose(None, environ, UID, app)
+            assert str(caught.value).startswith(listed)
+
+
+def test_of_several_fronts_for_the_application_none_is_meant(environ: dict[str, str], tmp_path: Path) -> None:
+    places = tmp_path / "drawbar"
+    queues = {"front": {"queues": [{"app": "blog"}]}, "target": None}
+    with (
+        serving_status(places, FRONT, queues),
+        serving_status(places, OTHER, queues),
+        serving_status(places, WORKERS, {"front": None, "target": "blog:app"}),
+        pytest.raises(OperatorError, match="3 servers are running"),
+    ):
+        choose(None, environ, UID, "blog")
 
 
 def test_the_socket_that_environment_or_file_name(environ: dict[str, str], tmp_path: Path) -> None:

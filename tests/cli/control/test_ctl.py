@@ -93,6 +93,12 @@ def test_what_the_server_does_not_do(master: Desked, arguments: list[str], why: 
     ("arguments", "why"),
     [
         (["workers", "many"], "'many' is no number of workers; write +1, -1, or a number such as 4"),
+        (
+            ["workers", "9999999"],
+            "'9999999' is no number of workers; write +1, -1, or a number such as 4 (1024 at most)",
+        ),
+        (["deploy", "blog", "--label", "v8", "--timeout", "soon"], "Invalid value for '--timeout': 'soon' is not a"),
+        (["deploy", "blog", "--label", "v8", "--timeout", "0"], "Invalid value for '--timeout': there is nothing to"),
         (["workers", "+-1"], "'+-1' is no number of workers; write +1, -1, or a number such as 4"),
         (["kill", "x"], "Invalid value for 'PID': 'x' is not a valid integer range; see drawbar ctl kill --help"),
         (["stat"], "No such command 'stat'."),
@@ -103,6 +109,10 @@ def test_what_the_server_does_not_do(master: Desked, arguments: list[str], why: 
         (["split", "blog", "v8=110%"], "'v8=110%' is no share"),
         (["split", "blog", "v8=nan"], "'v8=nan' is no share"),
         (["deploy", "blog"], "Missing option '--label'"),
+        (
+            ["deploy", "blog", "--label", "v8", "--target", "a:b", "--command", "c"],
+            "--target is imported, --command is",
+        ),
         (["deploy", "blog", "--label", "v8", "--judged", "--no-judge"], "--judged waits for the verdict"),
         (["deploy", "blog", "--label", "v8", "--command", "'"], "--command: no closing quotation"),
         (["deploy", "blog", "--label", "v8", "--command", " "], "--command is empty"),

@@ -113,6 +113,7 @@ def test_commands_reach_the_master(master: Desked, target: str, body: Any, statu
         ("/split", {"app": "blog", "shares": {"v8": "10"}}, 400, "Expected `float`, got `str`"),
         ("/deploy", {"app": "blog"}, 400, "missing required field `label`"),
         ("/deploy", {"app": "blog", "label": "v8", "timeout": 0}, 400, "Expected `float` > 0"),
+        ("/deploy", {"app": "a", "label": "v8", "target": "a:b", "command": ["c"]}, 400, "give one of the two"),
         ("/workers", {}, 400, 'say either {"change": 1} or {"count": 4}'),
         ("/workers", {"change": 1, "count": 2}, 400, "say either"),
         ("/workers", {"change": 0}, 400, "0 changes nothing"),

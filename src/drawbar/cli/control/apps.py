@@ -8,15 +8,28 @@ import click
 
 from drawbar.cli.control.asking import client_of, say
 from drawbar.config import OperatorError
+from drawbar.config.kinds import parse_duration
 
 EVEN: Final = "off"
 """In place of shares: none."""
 SHARES: Final = "LABEL=N%... | off"
 RIGHT: Final = f"write LABEL=N% such as v8=10%, =N% for workers without a label, or {EVEN}"
 
-TIMEOUT = click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="For the workers to be there."
-)
+
+def read_wait(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """A time to wait for something, as settings have it: `30`, `500ms`, `2m`. Raises click.BadParameter."""
+    if text is None:
+        return None
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    if not seconds:
+        raise click.BadParameter("there is nothing to wait for in no time; write 1s or more", ctx, param)
+    return seconds
+
+
+TIMEOUT = click.option("--timeout", callback=read_wait, metavar="SECONDS", help="For the workers to be there.")
 WAIT = click.option("--wait/--no-wait", default=True, help="Return when the queue has moved.  [default: wait]")
 
 
@@ -31,7 +44,7 @@ def split(ctx: click.Context, app: str, shares: tuple[str, ...]) -> int:
     for workers without a label. `off`: all workers alike, whatever their label.
     """
     body = {"app": app, "shares": None if shares == (EVEN,) else dict(map(read_share, shares))}
-    say(client_of(ctx).post("/split", body), "done")
+    say(client_of(ctx, app).post("/split", body), "done")
     return 0
 
 
@@ -68,6 +81,8 @@ def deploy(ctx: click.Context, /, app: str, label: str, judge: bool, judged: boo
     """
     if judged and not (judge and wait):
         raise OperatorError("--judged waits for the verdict, and --no-judge and --no-wait do without")
+    if said["target"] is not None and said["command"] is not None:
+        raise OperatorError("--target is imported, --command is started", right="give one of the two")
     body = {"app": app, "label": label, "judge": judge, "judged": judged, "wait": wait}
     body |= {name: value for name, value in said.items() if value is not None}
     if "chdir" in body:
@@ -75,7 +90,7 @@ def deploy(ctx: click.Context, /, app: str, label: str, judge: bool, judged: boo
         body["chdir"] = os.path.abspath(said["chdir"])
     if "command" in body:
         body["command"] = words(said["command"])
-    say(client_of(ctx).post("/deploy", body, wait=wait), f"{app}: deploying {label}")
+    say(client_of(ctx, app).post("/deploy", body, wait=wait), f"{app}: deploying {label}")
     return 0
 
 
@@ -98,5 +113,5 @@ def words(command: str) -> list[str]:
 def rollback(ctx: click.Context, app: str, timeout: float | None, wait: bool) -> int:
     """Move APP's requests back to the version before the last deploy; take back a deploy that is under way."""
     body = {"app": app, "wait": wait} | ({} if timeout is None else {"timeout": timeout})
-    say(client_of(ctx).post("/rollback", body, wait=wait), f"{app}: moving back")
+    say(client_of(ctx, app).post("/rollback", body, wait=wait), f"{app}: moving back")
     return 0

@@ -9,9 +9,9 @@ from drawbar.cli.control.client import Client
 from drawbar.cli.control.text import plain
 
 
-def client_of(ctx: click.Context) -> Client:
-    """The server that is meant. Asked late: help needs none."""
-    client: Client = ctx.meta["client"]()
+def client_of(ctx: click.Context, app: str | None = None) -> Client:
+    """The server that is meant, by an order about `app` if it is about one. Asked late: help needs none."""
+    client: Client = ctx.meta["client"](app)
     return client
 
 

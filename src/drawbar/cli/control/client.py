@@ -1,8 +1,9 @@
 """The client of the control API: finds a server's socket and speaks HTTP over it.
 
 Which server is meant: the socket, process id or pid file given, else the socket that DRAWBAR_CONTROL_SOCKET or
-drawbar.toml names, else the only server of this user that runs, or of several the only one started here. Mistakes in
-that are the operator's; what the server refuses is `Refused`.
+drawbar.toml names, else the only server of this user that runs. Of several it is the only one that is a front for the
+application an order is about, or else the only one started here. Mistakes in that are the operator's; what the server
+refuses is `Refused`.
 """
 
 import http.client
@@ -100,8 +101,9 @@ class _Connection(http.client.HTTPConnection):
         self.sock.settimeout(self._timeout_s)
 
 
-def choose(control: str | None, environ: Mapping[str, str], uid: int) -> Client:
-    """The server that is meant. Raises OperatorError when none is, or more than one."""
+def choose(control: str | None, environ: Mapping[str, str], uid: int, app: str | None = None) -> Client:
+    """The server that is meant, by an order about `app` if there is one. Raises OperatorError when none is, or more
+    than one."""
     pid = _pid_in(control) if control else None
     if pid is not None:
         return Client(_socket_of(pid, environ, uid))
@@ -114,11 +116,13 @@ def choose(control: str | None, environ: Mapping[str, str], uid: int) -> Client:
     if not running:
         places = " or ".join(directories(environ, uid))
         raise OperatorError(f"no server of yours is running (looked in {places})", right=RIGHT)
-    here = [instance for instance in running if _is_here(instance)]
-    if len(here) == 1:
-        one = f"{here[0].pid}{_served(here[0])}"
-        complain(f"{len(running)} servers are running: this is {one}, which was started here", "note")
-        return Client(here[0].path)
+    fronts = [instance for instance in running if app in _queues(_told(instance))] if app is not None else []
+    here = [instance for instance in fronts or running if _is_here(instance)]
+    for meant, why in ((fronts, "which has that application"), (here, "which was started here")):
+        if len(meant) == 1:
+            one = f"{meant[0].pid}{_served(meant[0])}"
+            complain(f"{len(running)} servers are running: this is {one}, {why}", "note")
+            return Client(meant[0].path)
     listed = ", ".join(f"{instance.pid}{_served(instance)}" for instance in running)
     raise OperatorError(f"{len(running)} servers are running: {listed}", right=RIGHT)
 
@@ -169,12 +173,25 @@ def _configured(environ: Mapping[str, str]) -> str | None:
     return None if found in (AUTO, OFF) else found
 
 
-def _served(instance: Instance) -> str:
+def _told(instance: Instance) -> dict[str, Any]:
+    """Its status; nothing when it does not answer."""
     try:
-        target = Client(instance.path).get("/status", dict[str, Any]).get("target")
+        return Client(instance.path).get("/status", dict[str, Any])
     except (Refused, OperatorError):
-        return ""
-    return f" ({target})" if target else ""
+        return {}
+
+
+def _queues(status: Mapping[str, Any]) -> list[str]:
+    """The applications it is a front for."""
+    front = status.get("front") or {}
+    return [queue["app"] for queue in front.get("queues", ())]
+
+
+def _served(instance: Instance) -> str:
+    status = _told(instance)
+    apps = ", ".join(_queues(status))
+    what = status.get("target") or (f"a front for {apps}" if apps else None)
+    return f" ({what})" if what else ""
 
 
 def _no_way_in(path: str, error: OSError) -> OperatorError:

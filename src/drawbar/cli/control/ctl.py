@@ -23,6 +23,7 @@ from drawbar.cli.control.text import plain
 from drawbar.cli.control.text import time as in_words
 from drawbar.cli.mistakes import complain
 from drawbar.config import OperatorError
+from drawbar.supervisor.control.api import MOST_WORKERS
 from drawbar.supervisor.control.status import Status
 
 EXIT_REFUSED = 1
@@ -53,9 +54,10 @@ def ctl(ctx: click.Context, control: str | None) -> None:
     """Ask and tell a running server, over its control socket.
 
     Without --control it is the socket that DRAWBAR_CONTROL_SOCKET or drawbar.toml names, or else that of your only
-    running server, or of the only one that was started in this directory.
+    running server, or of the only one that was started in this directory; for
+    an order about an application, of the only one that is a front for it.
     """
-    ctx.meta["client"] = lambda: choose(control, os.environ, os.geteuid())
+    ctx.meta["client"] = lambda app: choose(control, os.environ, os.geteuid(), app)
 
 
 @ctl.command(short_help="What it does, and how its workers are.")
@@ -155,7 +157,7 @@ def stop(ctx: click.Context, app: str | None, message: str | None, now: bool, wa
     if app is not None:
         if now:
             raise OperatorError("--now is for the whole server", right="`kill PID` ends a worker")
-        say(client_of(ctx).post("/stop", {"app": app, "message": message or ""}), "done")
+        say(client_of(ctx, app).post("/stop", {"app": app, "message": message or ""}), "done")
         return 0
     if message is not None:
         raise OperatorError("a message is for the clients of an application", right='write stop APP --message "..."')
@@ -181,11 +183,12 @@ def workers(ctx: click.Context, number: str, app: str | None) -> int:
     """More or fewer workers: +1, -1, or how many there shall be. It stays so over a reload (SIGTTIN, SIGTTOU)."""
     digits = number.removeprefix("+").removeprefix("-")
     if not digits.isdecimal() or len(number) - len(digits) > 1 or len(digits) > 4:
-        raise OperatorError(f"{number!r} is no number of workers", right="write +1, -1, or a number such as 4")
+        right = f"write +1, -1, or a number such as 4 ({MOST_WORKERS} at most)"
+        raise OperatorError(f"{number!r} is no number of workers", right=right)
     body: dict[str, Any] = {"count": int(number)} if number == digits else {"change": int(number)}
     if app is not None:
         body["app"] = app
-    say(client_of(ctx).post("/workers", body), "done")
+    say(client_of(ctx, app).post("/workers", body), "done")
     return 0
 
 
@@ -250,7 +253,7 @@ def pause(ctx: click.Context, app: str | None) -> int:
 
     With APP, have new requests of that application behind a front wait in its queue, for --queue-pause at most.
     """
-    say(client_of(ctx).post("/pause", {} if app is None else {"app": app}), "paused")
+    say(client_of(ctx, app).post("/pause", {} if app is None else {"app": app}), "paused")
     return 0
 
 
@@ -259,7 +262,7 @@ def pause(ctx: click.Context, app: str | None) -> int:
 @click.pass_context
 def resume(ctx: click.Context, app: str | None) -> int:
     """Accept connections again after `pause`. With APP, serve its requests again after `pause APP` or `stop APP`."""
-    say(client_of(ctx).post("/resume", {} if app is None else {"app": app}), "resumed")
+    say(client_of(ctx, app).post("/resume", {} if app is None else {"app": app}), "resumed")
     return 0
 
 

@@ -243,6 +243,8 @@ class Api:
     def _move(self, verb: str, kind: type[Deploying] | type[RollingBack]) -> Route:
         def route(request: Request) -> Reply:
             wanted: Deploying | RollingBack = _read(request.body, kind)
+            if isinstance(wanted, Deploying) and wanted.target is not None and wanted.command is not None:
+                raise Problem(400, "a target is imported, a command is started; give one of the two")
             said = msgspec.to_builtins(wanted)
             arguments = {name: value for name, value in said.items() if name != "wait" and value is not None}
             if wanted.wait:
