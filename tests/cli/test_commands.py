@@ -79,7 +79,19 @@ def test_the_target_may_come_from_the_configuration(served: list[Config], direct
 
 
 def test_no_target() -> None:
-    assert refusal("run") == "no application to serve; write drawbar run module:app, or set app.target in drawbar.toml"
+    right = "write drawbar run module:app, or set app.target, or a target in [apps.NAME], in drawbar.toml"
+    assert refusal("run") == f"no application to serve; {right}"
+
+
+def test_a_target_beside_applications_with_workers_is_told(served: list[Config], directory: Path) -> None:
+    (directory / "drawbar.toml").write_text('[apps.blog]\ntarget = "blog"\n[apps.far]\nprefix = "/far"\n')
+    result = invoke("run", "site_a")
+    # Once more as a reload reads the same.
+    assert result.stderr.splitlines() == 2 * [
+        "drawbar: warning: site_a is served alone; [apps.blog] would be without a TARGET and without app.target"
+    ]
+    assert not invoke("run").stderr
+    assert [config.app.target for config in served] == ["site_a", None]
 
 
 def test_dev_presets_give_way_to_options_only(served: list[Config], directory: Path) -> None:

@@ -85,6 +85,8 @@ def test_tables_come_from_the_file(directory: Path) -> None:
     [
         ("apps = 1", "drawbar.toml: apps: is not a table; write [apps] above its keys"),
         ("[apps]\nblog = 1", "drawbar.toml: apps.blog: is not a table; write [apps.blog] above its keys"),
+        ("[apps]\ntarget = 'a:b'", "drawbar.toml: apps.target: is not a table; write [apps.NAME], a table for each"),
+        ("[app.blog]\ntarget = 'a:b'", "drawbar.toml: app.blog: no such key; did you mean [apps.blog]? [app] takes"),
         ("[apps.blog]\nhots = []", "drawbar.toml: apps.blog.hots: no such key; did you mean host? [apps.blog] takes"),
         ('[apps."a b"]\n', "drawbar.toml: apps.a b: 'a b' is not a name; write"),
         (

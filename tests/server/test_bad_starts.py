@@ -35,9 +35,9 @@ def directory(tmp_path: Path) -> Path:
 def start(
     directory: Path, *arguments: str, target: str = "site_a:app", bind: str = "127.0.0.1:0", privileged: bool = True
 ) -> "subprocess.CompletedProcess[str]":
-    """`drawbar run TARGET ARGUMENTS...`, to its end."""
+    """`drawbar run TARGET ARGUMENTS...`, to its end; without TARGET when that is empty."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("DRAWBAR_")}
-    command = ["-m", "drawbar", "run", target, "--bind", bind, *arguments]
+    command = ["-m", "drawbar", "run", *([target] if target else []), "--bind", bind, *arguments]
     return subprocess.run(
         [sys.executable, *command] if privileged else [sys.executable, "-c", WITHOUT_PRIVILEGES, *command],
         cwd=directory,
@@ -191,6 +191,12 @@ def test_descriptors_that_are_no_sockets(directory: Path) -> None:
 def test_a_directory_to_change_to_that_is_missing(directory: Path) -> None:
     line = mistake(start(directory, "--chdir", "missing"))
     assert line == "app.chdir: cannot change to 'missing': No such file or directory"
+
+
+def test_an_application_s_own_directory_that_is_missing(directory: Path) -> None:
+    (directory / "apps.toml").write_text('[apps.blog]\ntarget = "site_a:app"\nchdir = "/missing"\n')
+    line = mistake(start(directory, "--config", "apps.toml", target=""))
+    assert line == "apps.blog.chdir: cannot change to '/missing': No such file or directory"
 
 
 @pytest.mark.parametrize("option", ["--access-log", "--error-log"])

@@ -13,6 +13,7 @@ from drawbar.cli.mistakes import Debug, complain, exit_code
 from drawbar.config import Config, OperatorError, WorkConfig
 from drawbar.config.api import ApiConfig
 from drawbar.config.binds import is_loopback
+from drawbar.config.settings import APPS
 from drawbar.config.sources import Loaded, Origin, load
 
 WORK: Final = "drawbar work"
@@ -58,8 +59,13 @@ def load_settings(said: Serving, debug: Debug) -> Loaded:
     for note in loaded.notes:
         complain(note, "warning")
     if not loaded.config.app.target and not is_front(said.command, loaded.config):
-        right = f"write {said.command} module:app, or set app.target in drawbar.toml"
+        right = f"write {said.command} module:app, or set app.target, or a target in [apps.NAME], in drawbar.toml"
         raise OperatorError("no application to serve", right=right)
+    if said.command in SPLITS and loaded.config.app.target:
+        others = ", ".join(f"[{APPS}.{name}]" for name, table in loaded.config.apps.items() if table.has_workers)
+        if others:
+            served = f"{loaded.config.app.target} is served alone"
+            complain(f"{served}; {others} would be without a TARGET and without app.target", "warning")
     return for_command(said.command, loaded)
 
 

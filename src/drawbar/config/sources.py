@@ -215,7 +215,7 @@ def walk(table: Mapping[str, Any], path: str) -> Iterator[Given]:
         for field, raw in content.items():
             setting = known.get(f"{section}.{field}")
             if setting is None:
-                raise unknown_key(section, field, path)
+                raise unknown_key(section, field, path, raw)
             yield Given(setting, raw, Origin.FILE, path)
 
 
@@ -226,8 +226,10 @@ def walk_app(name: str, content: object, path: str) -> Iterator[Given]:
         parse_name(name)
     except ValueError as error:
         raise OperatorError(str(error), where=f"{path}: {section}") from error
+    if not isinstance(content, dict):
+        raise no_table(name, path)
     known = {setting.field: setting for setting in settings_of_app(name)}
-    for field, raw in require_table(content, section, path).items():
+    for field, raw in content.items():
         if field not in known:
             near = nearest(field, list(known))
             hint = f"did you mean {near}? " if near else ""
@@ -236,11 +238,10 @@ def walk_app(name: str, content: object, path: str) -> Iterator[Given]:
         yield Given(known[field], raw, Origin.FILE, path)
 
 
-def require_table(content: object, section: str, path: str) -> dict[str, Any]:
+def require_table(content: object, section: str, path: str) -> None:
     """Raises OperatorError when it is a value."""
     if not isinstance(content, dict):
         raise OperatorError("is not a table", where=f"{path}: {section}", right=f"write [{section}] above its keys")
-    return content
 
 
 def unknown_section(section: str, path: str) -> OperatorError:
@@ -253,15 +254,25 @@ def unknown_section(section: str, path: str) -> OperatorError:
     return OperatorError("no such section", where=f"{path}: {section}", right=right)
 
 
-def unknown_key(section: str, field: str, path: str) -> OperatorError:
-    """The error for a key its section does not have; another section may have it, or it is an option's name."""
+def unknown_key(section: str, field: str, path: str, raw: object) -> OperatorError:
+    """The error for a key its section does not have; another section may have it, or it is an option's name, or the
+    table of an application."""
     names = [setting.field for setting in SETTINGS if setting.section == section]
     option = field.replace("_", "-")
     same = [setting.key for setting in SETTINGS if field == setting.field or option == setting.option]
     near = same[0] if same else nearest(field, names)
+    if isinstance(raw, dict) and section == "app":
+        near = f"[{APPS}.{field}]"
     hint = f"did you mean {near}? " if near else ""
     right = f"{hint}[{section}] takes {', '.join(names)}"
     return OperatorError("no such key", where=f"{path}: {section}.{field}", right=right)
+
+
+def no_table(name: str, path: str) -> OperatorError:
+    """The error for a value where [apps] has one table for each application."""
+    is_key = any(setting.field == name for setting in settings_of_app(name))
+    table = f"[{APPS}.NAME], a table for each application," if is_key else f"[{APPS}.{name}]"
+    return OperatorError("is not a table", where=f"{path}: {APPS}.{name}", right=f"write {table} above its keys")
 
 
 def choose(given: list[Given]) -> tuple[Effective, ...]:

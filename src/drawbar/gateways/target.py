@@ -10,12 +10,15 @@ import importlib
 import os
 import sys
 from types import ModuleType, TracebackType
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from drawbar.config.errors import OperatorError, nearest
 from drawbar.gateways.signature import Interface, judge, objection
+
+CHDIR: Final = "app.chdir"
+"""The setting of the directory to change to."""
 
 APP_NAMES = ("app", "application")
 FACTORY_NAMES = ("create_app", "make_app")
@@ -59,7 +62,7 @@ def enter_directory(chdir: str | None) -> None:
         try:
             os.chdir(chdir)
         except OSError as error:
-            raise OperatorError(f"cannot change to {chdir!r}: {error.strerror}", where="app.chdir") from error
+            raise OperatorError(f"cannot change to {chdir!r}: {error.strerror}", where=CHDIR) from error
     try:
         add_import_path(os.getcwd())
     except FileNotFoundError as error:

@@ -248,7 +248,7 @@ class Deploys:
     def on_team_over(self, team: Team, ending: Ending) -> bool:
         """The last process of a team has ended; False when that is no deploy's affair."""
         key = (team.app, team.label or "")
-        if not self._master.is_stopping:
+        if not self._master.is_stopping and ending.error is None:
             whose = f"workers of {team.label}" if team.label else shown("")
             self._master.log.info(f"{team.app}: {whose} have ended")
         if key in self._let_go:

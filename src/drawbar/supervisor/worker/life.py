@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from drawbar.config import Config, OperatorError
-from drawbar.gateways.target import LoadedApp, load_target
+from drawbar.gateways.target import CHDIR, LoadedApp, load_target
 from drawbar.hooks import Worker
 from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.hooks import WORKER_HOOKS, Hooks, finished_request
@@ -48,7 +48,14 @@ def load_app(config: Config) -> LoadedApp:
     go_home_if_lost()
     enter_environment(app.env)
     concurrency.prepare(app)
-    loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    try:
+        loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
+    except OperatorError as error:
+        table = config.apps.get(config.work.app)
+        if error.where == CHDIR and table is not None and table.chdir is not None:
+            # Its own, and not the one of all.
+            error.where = f"apps.{config.work.app}.chdir"
+        raise
     # Said before any worker is ready, so that a model that does not fit ends the start and not the first request.
     concurrency.model_of(app, loaded.interface)
     return loaded
