@@ -127,3 +127,11 @@ def test_another_root_hides_the_front(directory: Path) -> None:
     written(directory, '[process]\nchroot = "/srv"\n[apps.blog]\nprefix = "/blog"\n')
     with pytest.raises(OperatorError, match=r"the processes of blog would not find the front from there"):
         written(directory, '[process]\nchroot = "/srv"\n[apps.blog]\ntarget = "blog"\n')
+
+
+def test_a_setting_is_looked_for_where_it_stands() -> None:
+    config = Config(apps={"blog": AppTable(target="blog", chdir="/srv/blog")})
+    blog = config.for_app("blog")
+    assert blog.place("chdir", "app.chdir") == "apps.blog.chdir"
+    assert blog.place("user", "--user") == "--user"
+    assert config.for_app("shop").place("chdir", "app.chdir") == "app.chdir"

@@ -81,6 +81,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         own = {section: replace(getattr(self, section), **values) for section, values in said.items()}
         return replace(self, apps={name: table}, **own)
 
+    def place(self, field: str, general: str) -> str:
+        """Where a setting stands for the application whose workers these are: in its table, or where all have it."""
+        name = self.work.app
+        is_own = name in self.apps and getattr(self.apps[name], field) is not None
+        return f"apps.{name}.{field}" if is_own else general
+
     def conflicts(self) -> Iterator[Conflict]:
         """What in one section contradicts another; the fields are keys such as "hooks.before_fork"."""
         if self.hooks.before_fork and not self.lifecycle.preload:

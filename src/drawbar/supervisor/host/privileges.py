@@ -215,7 +215,7 @@ def require_readable(config: Config) -> None:
         if not (os.access(directory, os.R_OK | os.X_OK) and os.access(file, os.R_OK)):
             raise OperatorError(
                 f"user {config.process.user} cannot read {what} in {directory}",
-                where="--user",
+                where=config.place("user", "--user"),
                 right="install it where that user can, such as below /usr/local or /opt",
             )
 

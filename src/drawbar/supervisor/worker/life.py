@@ -51,10 +51,8 @@ def load_app(config: Config) -> LoadedApp:
     try:
         loaded = load_target(app.target or "", interface=app.interface, factory=app.factory, chdir=app.chdir)
     except OperatorError as error:
-        table = config.apps.get(config.work.app)
-        if error.where == CHDIR and table is not None and table.chdir is not None:
-            # Its own, and not the one of all.
-            error.where = f"apps.{config.work.app}.chdir"
+        if error.where == CHDIR:
+            error.where = config.place("chdir", CHDIR)
         raise
     # Said before any worker is ready, so that a model that does not fit ends the start and not the first request.
     concurrency.model_of(app, loaded.interface)
