@@ -247,6 +247,17 @@ def test_the_same_order_twice_is_one_trial(steered: Steered) -> None:
     assert [figures["answers"] for _, _, figures in steered.told] == [2]
 
 
+def test_an_order_by_who_has_not_heard_of_the_verdict_is_no_other_trial(steered: Steered) -> None:
+    _, new = begin(steered)
+    steered.serve(new, *[BAD] * 6)
+    steered.want(Traffic().on_trial(Judge("v8", "v7", back={"v7": 1.0})).stopped("back at noon"))
+    assert steered.steering.traffic("app") == Traffic(weights={"v7": 1.0}, held=("v8",)).stopped("back at noon")
+    # Who has, may have it tried again.
+    steered.want(Traffic(weights={"v7": 1.0}, held=("v8",)))
+    steered.want(Traffic().on_trial(Judge("v8", "v7", back={"v7": 1.0})))
+    steered.serve(new, OK)
+
+
 def test_another_order_ends_a_trial_without_a_verdict(steered: Steered) -> None:
     old, new = begin(steered)
     steered.want(Traffic().shared({"v7": 1.0, "v8": 1.0}))

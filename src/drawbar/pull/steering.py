@@ -8,7 +8,7 @@ more request goes to a version that failed; the news of it, and whoever waits, f
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -28,6 +28,13 @@ ABSENT_MS: Final = 3_000
 """A version whose workers were there and are gone for so long has failed: each of them has crashed."""
 LONGEST_ALARM_MS: Final = 3_600_000
 """Of a pause: then it is looked at again."""
+
+
+class Decided(NamedTuple):
+    """A trial that has ended, and what came of it."""
+
+    judge: Judge
+    kept: bool
 
 
 class Steering:
@@ -53,6 +60,7 @@ class Steering:
         self._clock = clock
         self._wanted: dict[str, Traffic] = {}
         self._trials: dict[str, Trial] = {}
+        self._decided: dict[str, Decided] = {}
         self._pauses: dict[str, Alarm] = {}
         self._is_leaving = False
 
@@ -63,6 +71,11 @@ class Steering:
     def want(self, app: str, traffic: Traffic) -> None:
         """Makes it so. KeyError for an app that is not here."""
         queue = self.front.queues[app]
+        decided = self._decided.pop(app, None)
+        if decided is not None and _is_same(traffic.judge, decided.judge):
+            # Who orders this has not heard yet what came of that trial.
+            self._decided[app] = decided
+            traffic = traffic.judged(kept=decided.kept)
         former, self._wanted[app] = self.traffic(app), traffic
         self._set_gate(app, queue, traffic)
         if not self._is_leaving:
@@ -137,7 +150,7 @@ class Steering:
 
     def judged(self, app: str, queue: AppQueue, *, kept: bool) -> None:
         """A trial has ended: moves the queue, and serves nobody yet."""
-        del self._trials[app]
+        self._decided[app] = Decided(self._trials.pop(app).judge, kept)
         self._wanted[app] = traffic = self.traffic(app).judged(kept=kept)
         self._set_labels(app, queue, traffic)
 

@@ -184,7 +184,7 @@ def test_what_is_no_news_and_who_is_no_front_change_nothing(forked: Forked) -> N
     forked.fronts.on_report(11, "out of memory")
     forked.fronts.on_report(99, "attached app v7 1")
     forked.fronts.on_died(99)
-    assert (forked.news, forked.fronts.labels("app"), forked.fronts.are_there) == ([], {}, True)
+    assert (forked.news, forked.fronts.labels("app"), len(forked.fronts.descriptors())) == ([], {}, 1)
 
 
 def test_a_fork_that_fails_leaves_nothing_open(forked: Forked) -> None:
@@ -195,4 +195,4 @@ def test_a_fork_that_fails_leaves_nothing_open(forked: Forked) -> None:
 
     with pytest.raises(OSError, match="no process"):
         forked.fronts.spawn(fork)
-    assert (len(os.listdir("/proc/self/fd")), forked.fronts.are_there) == (before, False)
+    assert (len(os.listdir("/proc/self/fd")), forked.fronts.descriptors()) == (before, [])

@@ -51,11 +51,6 @@ class Fronts:
 
     # -- what is wanted
 
-    @property
-    def are_there(self) -> bool:
-        """There is one to be told."""
-        return bool(self._channels)
-
     def traffic(self, app: str) -> Traffic:
         """What holds."""
         return self._traffic.get(app, Traffic())
