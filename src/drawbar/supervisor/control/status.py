@@ -10,9 +10,11 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from drawbar.config import names
+
 TAKES_REQUESTS = ("serving", "reloading", "upgrading")
 """Phases of a server that may be sent traffic."""
-FRONT = "front"
+FRONT = names.FRONT
 """The team of a process that has clients, and workers behind it."""
 SERVING = "ready"
 """Phase of a worker that takes requests."""
