@@ -90,6 +90,14 @@ def test_tables_come_from_the_file(directory: Path) -> None:
         ("[apps.blog]\nhots = []", "drawbar.toml: apps.blog.hots: no such key; did you mean host? [apps.blog] takes"),
         ('[apps."a b"]\n', "drawbar.toml: apps.a b: 'a b' is not a name; write"),
         (
+            "[apps.front]\n",
+            "drawbar.toml: apps.front: the front itself is called front; call the application something",
+        ),
+        (
+            '[front]\napps = "front=/a"',
+            "drawbar.toml: front.apps: the front itself is called front; call the application",
+        ),
+        (
             "[apps.blog]\nqueue_length = 0",
             "drawbar.toml: apps.blog.queue_length: 0 is out of range; write a value from 1",
         ),

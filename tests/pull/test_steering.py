@@ -152,11 +152,13 @@ def begin(steered: Steered, **judge: Any) -> tuple[Worker, Worker]:
 
 def test_a_version_that_answers_well_is_kept(steered: Steered) -> None:
     old, new = begin(steered, answers=5)
-    steered.serve(new, *[OK] * 4)
+    steered.serve(new, OK, BAD, OK, OK)
     assert steered.told == []
+    assert steered.steering.on_trial("app") == {"label": "v8", "answers": 4, "failed": 1, "wanted": 5}
     steered.serve(new, OK)
+    assert steered.steering.on_trial("app") is None
     steered.pass_time(LOOK_MS)
-    figures = {"kept": True, "answers": 5, "failed": 0, "old": "v7", "old_answers": 2, "old_failed": 0}
+    figures = {"kept": True, "answers": 5, "failed": 1, "old": "v7", "old_answers": 2, "old_failed": 0}
     assert steered.told == [("app", "v8", figures)]
     steered.serve(new, *[BAD] * 20)
     assert not has_request(old)

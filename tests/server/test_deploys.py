@@ -3,6 +3,7 @@
 Client, front and worker take turns: a client asks, a worker reads and answers, the client reads.
 """
 
+import json
 import os
 import re
 import select
@@ -298,11 +299,19 @@ def test_a_deploy_waits_for_the_new_workers_and_moves_everything(front: Fronted)
     deploy = front.begin("deploy", "app", "--label", "v8", "--judged")
     front.server.log.wait_for("app: deploying v8")
     front.exchange(old)
+    assert re.search(r"^deploy +app to v8, for \S+ m?s: waits for its workers$", front.ctl("status"), re.MULTILINE)
     new = front.worker("v8")
     front.server.log.wait_for("app: everything goes to v8, ")
-    for _ in range(50):
+    for number in range(50):
+        if number == 7:
+            assert ": is judged, 7 of 50 answers, 0 failed\n" in front.ctl("status")
         assert front.exchange(new).status == 200
     code, out, _ = end(deploy)
+    assert re.search(
+        r"^last deploy +\S+ m?s ago: app: kept v8: 0 of 50 answers failed, ", front.ctl("status"), re.MULTILINE
+    )
+    (record,) = json.loads(front.ctl("status", "--json"))["deploys"]
+    assert (record["app"], record["label"], record["old"], record["stage"]) == ("app", "v8", "v7", "kept")
     assert (code, out) == (0, "app: kept v8: 0 of 50 answers failed, of the last 2 of v7 0")
     assert has_nothing(old)
     # The old one is still there, so this is a matter of a moment.
@@ -324,6 +333,7 @@ def test_a_version_that_answers_worse_is_taken_back(front: Fronted) -> None:
     code, _, err = end(deploy)
     why = "app: v8 is worse than v7: 6 of 6 answers failed, of the last 20 of v7 0; everything goes to v7"
     assert (code, err) == (1, f"drawbar: error: {why}")
+    assert f"ago: {why}\n" in front.ctl("status")
     assert front.refused("rollback", "app") == "app: nothing has been deployed that could be taken back"
 
 

@@ -214,6 +214,12 @@ def test_the_master_has_nothing_of_the_front_in_it(split: Split, server: Servers
     assert "/pull/" not in Path(f"/proc/{alone.process.pid}/maps").read_text()
 
 
+def test_the_line_of_the_start_names_both_addresses(split: Split) -> None:
+    split("plain:app", "--api", "127.0.0.1:0").log.wait_for(
+        r"serving plain:app \(wsgi\) on http://\S+, .*; workers elsewhere pull from http://127.0.0.1:\d+ "
+    )
+
+
 def test_a_changed_file_is_the_applications_affair(server: Servers, connect: Connect, tmp_path: Path) -> None:
     write_app(tmp_path, "first", "1")
     site = server("first:app", "--split", chdir=tmp_path, command="dev")

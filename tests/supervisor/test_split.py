@@ -7,7 +7,6 @@ from drawbar.config import (
     Config,
     LifecycleConfig,
     LogConfig,
-    OperatorError,
     ProcessConfig,
     ServerConfig,
 )
@@ -73,11 +72,6 @@ def test_workers_dial_their_own_socket_and_leave_the_access_log_to_the_front() -
     assert {spec.config.log.access for spec in (blog, shop)} == {"off"}
     assert [spec.trade.title(1) for spec in (blog, shop)] == ["drawbar: blog v7 worker 1", "drawbar: shop worker 1"]
     assert {spec.trade.comm for spec in (blog, shop)} == {"drawbar-worker"}
-
-
-def test_no_application_is_called_as_the_front_is() -> None:
-    with pytest.raises(OperatorError, match="the front itself is called that"):
-        specs(Config(apps={"front": AppTable(target="blog:app")}))
 
 
 def test_a_front_is_one_process_and_keeps_the_limits_of_workers_to_them() -> None:

@@ -3,7 +3,7 @@
 import msgspec
 
 from drawbar.config.kinds import Kind, parse_text
-from drawbar.config.names import parse_name
+from drawbar.config.names import parse_app
 
 MOST_PRIORITY = 3
 FORM = "write NAME=HOST/PREFIX, such as blog=blog.example.org/, shop=/shop or site="
@@ -52,7 +52,7 @@ def parse_mount(raw: object) -> Mount:
     name, _, place = parse_text(raw).partition("=")
     host, slash, prefix = place.partition("/")
     try:
-        return Mount(parse_name(name), parse_host(host), parse_prefix(slash + prefix))
+        return Mount(parse_app(name), parse_host(host), parse_prefix(slash + prefix))
     except ValueError as error:
         raise ValueError(f"{error}; {FORM}") from None
 

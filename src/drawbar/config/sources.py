@@ -17,7 +17,7 @@ import msgspec
 from drawbar.config.app_table import AppTable
 from drawbar.config.binds import BIND
 from drawbar.config.errors import OperatorError, nearest
-from drawbar.config.names import parse_name
+from drawbar.config.names import parse_app
 from drawbar.config.passed import Passed, left_over, passed_sockets, with_numbers
 from drawbar.config.section import Section
 from drawbar.config.settings import APPS, SETTINGS, Setting, sections, settings_of_app
@@ -223,7 +223,7 @@ def walk_app(name: str, content: object, path: str) -> Iterator[Given]:
     """The settings in a file's data about one application."""
     section = f"{APPS}.{name}"
     try:
-        parse_name(name)
+        parse_app(name)
     except ValueError as error:
         raise OperatorError(str(error), where=f"{path}: {section}") from error
     if not isinstance(content, dict):

@@ -101,6 +101,10 @@ class Api:
         """Of a listener that only those can reach who have that grant: nothing else is asked of them."""
         return CallHandler(partial(self._serve, grant=grant), self._fail)
 
+    def tell_of_trials(self, on_trial: Callable[[str], dict[str, Any] | None]) -> None:
+        """Has the status tell, by app, of the trial of a new version."""
+        self._status.on_trial = on_trial
+
     def drain(self) -> None:
         """Sends away everybody who waits for a request."""
         self._desk.drain()

@@ -11,7 +11,7 @@ requests held on purpose: the app stays as ready as it was.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from drawbar.net.figures import Histogram
@@ -83,6 +83,8 @@ class Status:
         self._desk = desk
         self._on_demand = on_demand
         self._movements: dict[str, Movement] = {}
+        self.on_trial: Callable[[str], dict[str, Any] | None] = lambda app: None
+        """Who tells of the trial of an app's new version."""
 
     def why_not_ready(self, apps: Collection[str]) -> dict[str, str]:
         """By app, what keeps it from being ready."""
@@ -127,6 +129,7 @@ class Status:
     def _app(self, name: str, queue: AppQueue, why: str | None, most: int) -> dict[str, Any]:
         now_ms = self._desk.front.now_ms
         workers = self._workers(name, queue, now_ms)
+        trial = self.on_trial(name)
         return {
             "ready": why is None,
             **({} if why is None else {"why_not_ready": why}),
@@ -160,6 +163,7 @@ class Status:
                 }
                 for label in queue.all_labels()
             ],
+            **({} if trial is None else {"trial": trial}),
             "workers": workers[:most],
             "workers_in_all": len(workers),
             "histograms": {name: _histogram(counted) for name, counted in queue.times.figures().items()},

@@ -86,6 +86,11 @@ class Steering:
                 self._wanted[app] = msgspec.structs.replace(traffic, judge=former.judge)
         self.front.dispatch(queue)
 
+    def on_trial(self, app: str) -> dict[str, Any] | None:
+        """What is known so far of the trial of a new version; None when there is none."""
+        trial = self._trials.get(app)
+        return None if trial is None else trial.so_far()
+
     def leave(self) -> None:
         """The front stops: its trials are the next one's."""
         self._is_leaving = True
@@ -192,6 +197,12 @@ class Trial:
         self._alarm.cancel()
         if self._label is not None:
             self._label.on_outcome = None
+
+    def so_far(self) -> dict[str, Any]:
+        """For those who ask."""
+        score = self._score()
+        wanted = self.judge.answers
+        return {"label": self.judge.new, "answers": score.outcomes, "failed": score.bad, "wanted": wanted}
 
     def _score(self) -> Score:
         label = self._label

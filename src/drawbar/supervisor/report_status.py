@@ -49,6 +49,7 @@ def status_of(master: "Master") -> dict[str, Any]:
         last_error=master.last_error.line,
         last_error_s_ago=master.last_error.age_s,
         config_file=None if master.loaded is None else master.loaded.file,
+        deploys=master.deploys.records(),
         front=None if master.behind.place is None else master.behind.place.path(FIGURES),
     )
     result: dict[str, Any] = msgspec.to_builtins(record)

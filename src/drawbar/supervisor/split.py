@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from drawbar import __version__
-from drawbar.config import Config, FrontUrl, OperatorError
+from drawbar.config import Config, FrontUrl
 from drawbar.config.api import ApiConfig
 from drawbar.config.app_table import AppTable
 from drawbar.config.log import OFF
 from drawbar.net.scoreboard import Cell
 from drawbar.supervisor.command.launch import COMMAND
-from drawbar.supervisor.front.place import FIGURES
 from drawbar.supervisor.reloading import worker_count
 from drawbar.supervisor.scaling import Scale
 from drawbar.supervisor.team import TeamSpec
@@ -78,15 +77,8 @@ def _served(config: Config) -> Iterable[str]:
 
 
 def team_specs(config: Config, run_worker: RunWorker, path_of: Callable[[str], str]) -> list[TeamSpec]:
-    """A team for each application that has workers here. path_of: where the front's socket for it is.
-
-    Raises OperatorError for a name that cannot be.
-    """
-    specs = [_team_spec(config, app, run_worker, path_of(app)) for app in _served(config)]
-    if any(spec.app == FIGURES for spec in specs):
-        right = "call it something else"
-        raise OperatorError("the front itself is called that", where=f"apps.{FIGURES}", right=right)
-    return specs
+    """A team for each application that has workers here. path_of: where the front's socket for it is."""
+    return [_team_spec(config, app, run_worker, path_of(app)) for app in _served(config)]
 
 
 def _team_spec(config: Config, app: str, run_worker: RunWorker, path: str) -> TeamSpec:

@@ -1,7 +1,8 @@
 """What `drawbar ctl` prints, line by line."""
 
-from drawbar.cli.control.show import settings_lines, stacks_lines, status_lines
-from drawbar.supervisor.control.status import Front, Histogram, Status, Totals
+from drawbar.cli.control.screen import Change, picture
+from drawbar.cli.control.show import deploys, settings_lines, stacks_lines, status_lines
+from drawbar.supervisor.control.status import DeployRecord, Front, Histogram, Status, Totals, Trial
 from tests.support.statuses import status, status_of_front, status_of_split
 
 WHOLE = """\
@@ -61,6 +62,32 @@ replaced     1 by crash
 
 def test_the_whole_status_of_a_front() -> None:
     assert "\n".join(status_lines(status_of_front(), 80)) == OF_A_FRONT
+
+
+def test_how_far_deploys_have_come_and_how_they_ended() -> None:
+    found = status_of_front()
+    assert found.front is not None
+    found.deploys = [
+        DeployRecord("shop", "v8", "v7", "trial", 4.2),
+        DeployRecord("blog", "v2", None, "waits", 75.0),
+        DeployRecord("shop", "v7", "v6", "kept", 300.0, "shop: kept v7: not judged"),
+    ]
+    expected = [
+        ("deploy", "shop to v8, for 4.2 s: is judged, 12 of 50 answers, 1 failed"),
+        ("deploy", "blog to v2, for 75 s: waits for its workers"),
+        ("last deploy", "5 min ago: shop: kept v7: not judged"),
+    ]
+    found.front.queues[0].trial = Trial("v8", 12, 1, 50)
+    assert list(deploys(found)) == expected
+    shown = [line.split(maxsplit=1)[1] for line in status_lines(found, 100) if line.startswith("deploy ")]
+    assert shown == [text for key, text in expected if key == "deploy"]
+    lines = picture(Change(found, None), 100, 40).lines
+    assert "deploy         shop to v8, for 4.2 s: is judged, 12 of 50 answers, 1 failed" in lines
+    # One that is silent, and one that judges what came before, say nothing of it.
+    found.front.queues[0].trial = Trial("v7", 12, 1, 50)
+    assert next(deploys(found)) == ("deploy", "shop to v8, for 4.2 s: is judged")
+    found.front = Front(silent="it does not answer")
+    assert next(deploys(found)) == ("deploy", "shop to v8, for 4.2 s: is judged")
 
 
 def test_a_front_with_workers_of_its_own() -> None:

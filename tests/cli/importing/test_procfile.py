@@ -60,10 +60,11 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "server.backlog": "100",
         "server.workers": "4",
         "app.target": "shop.wsgi",
+        "app.env": "DEBUG=0",
         "app.threads": "1",
         "log.error": "-",
     }
-    assert [line.split(":")[0] for line in done.missing] == ["release", "DEBUG=0", "worker", "-b 0.0.0.0"]
+    assert [line.split(":")[0] for line in done.missing] == ["release", "worker", "-b 0.0.0.0"]
     assert "give it to Drawbar with --bind or DRAWBAR_BIND" in done.missing[-1]
 
 

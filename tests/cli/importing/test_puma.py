@@ -27,13 +27,14 @@ def test_the_file_every_new_rails_application_has(tmp_path: Path) -> None:
     )
     assert done.settings == {
         "server.bind": "0.0.0.0:3000",
+        "app.env": "RACK_ENV=development",
         "app.threads": "5",
         "lifecycle.preload": "true",
         "process.pid_file": "tmp/pids/server.pid",
     }
     assert "$WEB_CONCURRENCY: it says the number of workers here too, as long as no setting does" in done.different
     assert any(line.startswith("$PORT: ") for line in done.different)
-    assert [line.split(" = ")[0] for line in done.missing] == ["environment", "plugin"]
+    assert [line.split(" = ")[0] for line in done.missing] == ["plugin"]
     assert [line.split(" = ")[0] for line in done.unknown] == ["worker_timeout"]
 
 

@@ -22,13 +22,14 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert done.settings == {
         "server.bind": "127.0.0.1:3000",
         "server.workers": "3",
+        "app.env": "RACK_ENV=production",
         "app.chdir": "/srv/app",
         "app.threads": "1:20",
         "limits.connections": "1024",
         "timeouts.keepalive": "30s",
         "log.error": "log/thin.log",
     }
-    assert [line.split(":")[0] for line in done.missing] == ["require = a, b", "environment = production"]
+    assert [line.split(":")[0] for line in done.missing] == ["require = a, b"]
 
 
 def test_the_command_line(tmp_path: Path) -> None:

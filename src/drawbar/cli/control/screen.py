@@ -20,7 +20,16 @@ from drawbar.cli.control.queues import (
     totals,
     worker_table,
 )
-from drawbar.cli.control.show import busy, last_error, percentiles, phase_and_age, processes, served, workers_ready
+from drawbar.cli.control.show import (
+    busy,
+    deploys,
+    last_error,
+    percentiles,
+    phase_and_age,
+    processes,
+    served,
+    workers_ready,
+)
 from drawbar.cli.control.table import Column, pairs
 from drawbar.cli.control.text import count, plain, size, time
 from drawbar.supervisor.control.status import Histogram, Queue, Status, Worker, awaited, is_behind
@@ -141,6 +150,7 @@ def _title(status: Status) -> Iterator[tuple[str, str]]:
     yield processes(status), ", ".join([*parts, size(memory)] if memory else parts)
     if status.front is not None:
         yield "requests", status.front.silent or totals(status.front)
+    yield from deploys(status)
 
 
 def _rates(change: Change) -> Iterator[tuple[str, str]]:

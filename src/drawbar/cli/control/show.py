@@ -14,6 +14,7 @@ from drawbar.supervisor.control.status import (
     FRONT,
     SERVING,
     TAKES_REQUESTS,
+    DeployRecord,
     Front,
     Histogram,
     Listener,
@@ -26,6 +27,9 @@ from drawbar.supervisor.words import plural
 DEFAULT = "default"
 """Where a setting that nobody set comes from."""
 
+TRIAL = "trial"
+STAGES = {"waits": "waits for its workers", "moves": "the queue moves", TRIAL: "is judged"}
+"""Of a deploy under way."""
 MOST_ROWS = 40
 """Lines of a table of a front, which may have a thousand workers."""
 WORKER_COLUMNS = (
@@ -110,6 +114,26 @@ def last_error(status: Status) -> Iterator[tuple[str, str]]:
         yield "last error", f"{age}{plain(status.last_error)}"
 
 
+def deploys(status: Status) -> Iterator[tuple[str, str]]:
+    """What each deploy under way is about, and how the last one of each application ended."""
+    for deploy in status.deploys:
+        if deploy.verdict is not None:
+            yield "last deploy", f"{time(deploy.seconds)} ago: {plain(deploy.verdict)}"
+            continue
+        what = f"{plain(deploy.app)} to {plain(deploy.label)}"
+        so_far = _so_far(status, deploy) if deploy.stage == TRIAL else ""
+        yield "deploy", f"{what}, for {time(deploy.seconds)}: {STAGES.get(deploy.stage, deploy.stage)}{so_far}"
+
+
+def _so_far(status: Status, deploy: DeployRecord) -> str:
+    """`, 12 of 50 answers, 1 failed`, when the front tells."""
+    queues = status.front.queues if status.front is not None else []
+    trial = next((queue.trial for queue in queues if queue.app == deploy.app), None)
+    if trial is None or trial.label != deploy.label:
+        return ""
+    return f", {count(trial.answers)} of {count(trial.wanted)} answers, {count(trial.failed)} failed"
+
+
 def percentiles(counted: Histogram) -> str:
     """`p50 0.8 ms  p95 4.1 ms  p99 21 ms`."""
     return "  ".join(f"p{share * 100:.0f} {time(counted.quantile(share))}" for share in (0.5, 0.95, 0.99))
@@ -180,6 +204,7 @@ def _server(status: Status) -> Iterator[tuple[str, str]]:
     yield processes(status), f"{workers_ready(status)}{_total_memory(status.workers)}"
     if status.front is not None:
         yield "requests now", status.front.silent or totals(status.front)
+    yield from deploys(status)
 
 
 def _listeners(listeners: Sequence[Listener]) -> Iterator[tuple[str, str]]:

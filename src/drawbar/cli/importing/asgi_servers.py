@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from drawbar.cli.importing import python_file
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Off, Rule, Said, To, Verdict
+from drawbar.cli.importing.environment import FILE
 from drawbar.cli.importing.flags import Flag, flags, pairs, switches, values
 from drawbar.cli.importing.server import Server
 from drawbar.cli.importing.words import (
     BELIEVED,
     DRAINS,
-    ENVIRONMENT,
     HTTP2,
     LIVENESS,
     LOGGING,
@@ -104,7 +104,7 @@ UVICORN_RULES: Final[dict[str, Rule]] = {
     "ws_per_message_deflate": To("websocket.compression"),
     "lifespan": To("app.lifespan"),
     "interface": To("app.interface", _interface),
-    "env_file": ENVIRONMENT,
+    "env_file": FILE,
     "log_config": LOGGING,
     "log_level": To("log.level", level),
     "access_log": ACCESS_LOG_SWITCH,
@@ -344,7 +344,7 @@ GRANIAN_RULES: Final[dict[str, Rule]] = {
     "workers_kill_timeout": To("timeouts.graceful"),
     "factory": To("app.factory"),
     "working_dir": To("app.chdir"),
-    "env_files": ENVIRONMENT,
+    "env_files": FILE,
     **dict.fromkeys(
         ("static_path_route", "static_path_mount", "static_path_dir_to_file", "static_path_expires"), STATIC
     ),

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from drawbar.cli.importing import python_file
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Off, Rule, Said, To, Verdict
+from drawbar.cli.importing.environment import variables
 from drawbar.cli.importing.flags import Flag, flags, switches, values
 from drawbar.cli.importing.server import Server
 from drawbar.cli.importing.words import (
     BELIEVED,
     DRAINS,
-    ENVIRONMENT,
     HTTP2,
     LIVENESS,
     LOGGING,
@@ -114,7 +114,7 @@ RULES: Final[dict[str, Rule]] = {
     "reuse_port": To("listen.reuseport"),
     "chdir": To("app.chdir"),
     "daemon": To("process.daemonize"),
-    "raw_env": ENVIRONMENT,
+    "raw_env": variables,
     "pidfile": To("process.pid_file"),
     "worker_tmp_dir": Needless("workers tell that they live over shared memory, no file is touched"),
     "user": To("process.user", _name),

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Rule, Said, To, Verdict
+from drawbar.cli.importing.environment import rack_environment
 from drawbar.cli.importing.flags import Flag, flags, switches, values
 from drawbar.cli.importing.ruby_file import (
     ALWAYS,
@@ -21,7 +22,7 @@ from drawbar.cli.importing.ruby_file import (
     translator,
 )
 from drawbar.cli.importing.server import Server
-from drawbar.cli.importing.words import ENVIRONMENT, LIVENESS, LOGGING, TITLE, TLS, address, hook
+from drawbar.cli.importing.words import LIVENESS, LOGGING, TITLE, TLS, address, hook
 
 
 def _puma_bind(draft: Draft, said: Said) -> None:
@@ -162,7 +163,7 @@ PUMA_RULES: Final[dict[str, Rule]] = {
     "directory": To("app.chdir"),
     "rackup": RUBY,
     "app": RUBY,
-    "environment": ENVIRONMENT,
+    "environment": rack_environment,
     "pidfile": To("process.pid_file"),
     "state_path": Needless("the control socket tells it: `drawbar ctl status --json`"),
     "state_permission": Needless("the control socket is its owner's alone (0600)"),

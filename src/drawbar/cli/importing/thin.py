@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Off, Rule, Said, To, Verdict
+from drawbar.cli.importing.environment import rack_environment
 from drawbar.cli.importing.flags import Flag, flags, switches, values
 from drawbar.cli.importing.ruby_file import ALWAYS, RUBY
 from drawbar.cli.importing.server import Server
 from drawbar.cli.importing.text_file import read_text
-from drawbar.cli.importing.words import ENVIRONMENT, TITLE, TLS, log_file
+from drawbar.cli.importing.words import TITLE, TLS, log_file
 from drawbar.config import OperatorError
 
 
@@ -31,7 +32,7 @@ THIN_RULES: Final[dict[str, Rule]] = {
     "require": RUBY,
     "chdir": To("app.chdir"),
     "stats": To("control.metrics_bind", lambda _: ["127.0.0.1:9293"], "/metrics has a listener of its own"),
-    "environment": ENVIRONMENT,
+    "environment": rack_environment,
     "prefix": To("app.root_path"),
     "daemonize": To("process.daemonize"),
     "log": To("log.error", log_file),

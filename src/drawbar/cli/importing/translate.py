@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from drawbar.cli.importing import environment
 from drawbar.cli.importing.asgi_servers import GRANIAN, HYPERCORN, UVICORN
 from drawbar.cli.importing.draft import Draft, Said, Verdict
 from drawbar.cli.importing.gunicorn import GUNICORN
@@ -21,7 +22,6 @@ from drawbar.cli.importing.server import Server
 from drawbar.cli.importing.thin import THIN
 from drawbar.cli.importing.unicorn import UNICORN
 from drawbar.cli.importing.uwsgi import UWSGI
-from drawbar.cli.importing.words import ENVIRONMENT
 from drawbar.config import OperatorError
 
 SERVERS: Final = {server.name: server for server in (GUNICORN, UVICORN, HYPERCORN, GRANIAN, UWSGI, PUMA, UNICORN, THIN)}
@@ -188,5 +188,5 @@ def _variables(draft: Draft, server: Server, command: Command) -> list[Said]:
         elif name == "WEB_CONCURRENCY" and server in (GUNICORN, UVICORN, PUMA):
             said.append(Said(server.name, "--workers", value))
         else:
-            draft.remark(Verdict.MISSING, f"{name}={value}", ENVIRONMENT.instead)
+            environment.one(draft, Said(server.name, name, value))
     return said

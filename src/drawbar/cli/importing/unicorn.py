@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Rule, Said, To
+from drawbar.cli.importing.environment import rack_environment
 from drawbar.cli.importing.flags import Flag, flags
 from drawbar.cli.importing.ruby_file import Arguments, RubyRules, first, options_of, reader, ruby_argument, translator
 from drawbar.cli.importing.server import Server
-from drawbar.cli.importing.words import ENVIRONMENT, LOGGING, TIMEOUT, address, hook, log_file
+from drawbar.cli.importing.words import LOGGING, TIMEOUT, address, hook, log_file
 
 
 def _unicorn_listen(draft: Draft, said: Said) -> None:
@@ -82,7 +83,7 @@ UNICORN_RULES: Final[dict[str, Rule]] = {
     "copy_stream": Needless("files are sent by the kernel"),
     # Options of the command.
     "config": Needless("it was read"),
-    "environment": ENVIRONMENT,
+    "environment": rack_environment,
     "daemonize": To("process.daemonize"),
     "server": Needless("there is one"),
     "no_default_middleware": Needless("no middleware is added"),

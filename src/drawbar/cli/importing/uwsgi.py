@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from drawbar.cli.importing.draft import Draft, Missing, Needless, Rule, Said, To, Verdict
+from drawbar.cli.importing.environment import FILE, variables
 from drawbar.cli.importing.flags import Flag, Flags
 from drawbar.cli.importing.server import Server
 from drawbar.cli.importing.text_file import read_text
 from drawbar.cli.importing.words import (
     DRAINS,
-    ENVIRONMENT,
     LOGGING,
     PLUGINS,
     PYTHONPATH,
@@ -214,8 +214,8 @@ RULES: Final[dict[str, Rule]] = {
     ),
     **dict.fromkeys(("route", "route-uri", "route-host", "route-run", "error-route"), ROUTING),
     "add-header": Missing("let the application, a middleware or the proxy in front add it"),
-    "env": ENVIRONMENT,
-    "for-readline": ENVIRONMENT,
+    "env": variables,
+    "for-readline": FILE,
     "ini": Missing("import that file too"),
     "include": Missing("import that file too"),
     "py-autoreload": To("server.reload", lambda seconds: _truth(seconds)),

@@ -11,7 +11,6 @@ HTTP2: Final = Missing("HTTP/1.1 only; the proxy in front may speak more to clie
 SYSLOG: Final = Missing("log to standard error, and let the service manager or logger(1) pass it on")
 LOGGING: Final = Missing("Drawbar's own log has one form; logging is configured by the application")
 STATSD: Final = Missing("set control.metrics_bind and let Prometheus fetch the figures")
-ENVIRONMENT: Final = Missing("write it into app.env, or set it where Drawbar is started: the unit file, the container")
 TITLE: Final = Missing('processes are called "drawbar: master" and "drawbar: worker N"')
 STATIC: Final = Missing("let the proxy in front, or the application, serve files")
 PYTHONPATH: Final = Missing("set PYTHONPATH; the directory the server starts in, or app.chdir, is searched anyway")

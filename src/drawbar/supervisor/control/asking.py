@@ -12,7 +12,15 @@ from typing import Any, Final
 import msgspec
 
 from drawbar.net.figures import BOUNDS_S
-from drawbar.supervisor.control.status import Front, Histogram, Queue, QueueLabel, QueueRequest, QueueWorker
+from drawbar.supervisor.control.status import (
+    Front,
+    Histogram,
+    Queue,
+    QueueLabel,
+    QueueRequest,
+    QueueWorker,
+    Trial,
+)
 
 PATIENCE_S: Final = 1.0
 """For each step of an answer that takes the front a millisecond."""
@@ -79,6 +87,7 @@ def _queue(name: str, app: Mapping[str, Any]) -> Queue:
         client=times["client"],
         queue=times["queue"],
         called=times["app"],
+        trial=msgspec.convert(app.get("trial"), Trial | None),
     )
 
 

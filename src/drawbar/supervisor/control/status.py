@@ -10,9 +10,11 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from drawbar.config import names
+
 TAKES_REQUESTS = ("serving", "reloading", "upgrading")
 """Phases of a server that may be sent traffic."""
-FRONT = "front"
+FRONT = names.FRONT
 """The team of a process that has clients, and workers behind it."""
 SERVING = "ready"
 """Phase of a worker that takes requests."""
@@ -48,6 +50,23 @@ class WorkerRecord(Struct):
     team: str | None = None
 
 
+class DeployRecord(Struct):
+    """A deploy of an application: one that is under way, or the last that ended.
+
+    `stage` is `waits` (for the new version's workers), `moves` (the queue), `trial`, and then `kept` or `failed`.
+    `old`: what had everything before; None: nobody had. A label is "" when workers name none.
+    """
+
+    app: str
+    label: str
+    old: str | None
+    stage: str
+    seconds: float
+    """Since the order; of one that has ended, since its end."""
+    verdict: str | None = None
+    """How it ended, in words with what was counted; None while it is under way."""
+
+
 class Record(Struct):
     """A server as its master knows it: the master's answer to `status`."""
 
@@ -66,6 +85,7 @@ class Record(Struct):
     last_error: str | None = None
     last_error_s_ago: float | None = None
     config_file: str | None = None
+    deploys: list[DeployRecord] = field(default_factory=list)
     front: str | None = None
     """The socket where the front tells of its queues; None where there is no front."""
 
@@ -196,6 +216,15 @@ class QueueLabel(Struct):
     lost: int = 0
 
 
+class Trial(Struct):
+    """A version's answers that it is judged by so far, lost workers among them; how many failed, and are wanted."""
+
+    label: str
+    answers: int
+    failed: int
+    wanted: int
+
+
 class Queue(Struct):
     """One application's queue at a front."""
 
@@ -223,6 +252,7 @@ class Queue(Struct):
     queue: Histogram
     called: Histogram
     """How long requests were on their way, waited, and were with a worker."""
+    trial: Trial | None = None
 
 
 class Front(Struct):
@@ -281,6 +311,8 @@ class Status(Struct):
     """When, in seconds of a monotonic clock: two of them give the time between."""
     front: Front | None = None
     """What the front tells; None where there is none."""
+    deploys: list[DeployRecord] = field(default_factory=list)
+    """Those under way, and of each application the last one that ended."""
 
 
 SHOWN = 20
@@ -318,6 +350,7 @@ def merge(
         config_file=record.config_file,
         memory=memory.get(record.pid),
         front=front,
+        deploys=record.deploys,
         taken=taken,
     )
 

@@ -12,6 +12,7 @@ from drawbar.config import OperatorError
 from drawbar.config.names import parse_name
 from drawbar.pull.traffic import Traffic
 from drawbar.supervisor.control.desk import Command
+from drawbar.supervisor.control.status import DeployRecord
 from drawbar.supervisor.deploying import Deploy, Failed, Kept, Moved, Step, Stop, Want, Wish
 from drawbar.supervisor.front.channel import Judged, News, Seen
 from drawbar.supervisor.front.fronts import FIRST
@@ -45,6 +46,15 @@ class Running(NamedTuple):
     to_the_end: bool
 
 
+class Ended(NamedTuple):
+    """How a deploy ended, and when."""
+
+    deploy: Deploy
+    is_kept: bool
+    verdict: str
+    at: float
+
+
 class Deploys:
     """The deploys of a master. former: by application, what had everything before the last one."""
 
@@ -53,6 +63,8 @@ class Deploys:
         self._fronts = master.fronts
         self.former = dict(former or {})
         self._running: dict[str, Running] = {}
+        self._ended: dict[str, Ended] = {}
+        """The last one of each application."""
         self._moving: dict[int, str] = {}
         """By serial: the application whose queue moves with it."""
         self._let_go: set[tuple[str, str]] = set()
@@ -96,6 +108,21 @@ class Deploys:
             if not of_own or running.version is not None:
                 right = f"wait for its end, or `drawbar ctl rollback {app}`"
                 raise OperatorError(f"{by}: a deploy of {app} is under way", right=right)
+
+    def records(self) -> list[DeployRecord]:
+        """For the status: those under way, then those that have ended."""
+        now = self._master.clock()
+        under_way = [running.deploy for running in self._running.values()]
+        return [
+            *(
+                DeployRecord(deploy.app, deploy.new, deploy.old, deploy.stage.name.lower(), now - deploy.began)
+                for deploy in under_way
+            ),
+            *(
+                DeployRecord(app, deploy.new, deploy.old, "kept" if is_kept else "failed", now - at, verdict)
+                for app, (deploy, is_kept, verdict, at) in self._ended.items()
+            ),
+        ]
 
     def _version(self, command: Command, app: str, label: str) -> Version | None:
         """What the new workers are, if they are this master's to start."""
@@ -198,6 +225,7 @@ class Deploys:
         if version is not None:
             master.behind.versions[app] = version
         text = f"{app}: kept {shown(running.deploy.new)}: {step.why}"
+        self._ended[app] = Ended(running.deploy, True, text, master.clock())
         master.log.info(text)
         unwritten = None if version is None else to_be_written(app, version, master.config)
         if unwritten is not None:
@@ -210,6 +238,7 @@ class Deploys:
         running = self._running.pop(app)
         old = running.deploy.old
         text = f"{app}: {step.why}; {f'everything goes to {shown(old)}' if old is not None else 'nothing has changed'}"
+        self._ended[app] = Ended(running.deploy, False, text, self._master.clock())
         if running.command is None:
             # Nobody waits for it any more.
             self._master.tell_error(text)

@@ -87,6 +87,7 @@ def run_front(
         access_log.more = partial(values_of, front)
     api = make_api(config, front, reactor, log, granted, cell)
     line = Line(front, reactor, Notes(reactor, report, report_fd))
+    api.tell_of_trials(line.steering.on_trial)
     leaving = Leaving(front, api, reactor, line.steering.leave)
     ignore_signals = obey_signals(site, reactor, heard, told, leaving.begin)
     gauges = make_gauges(config, front, reactor, line)

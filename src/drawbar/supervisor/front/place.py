@@ -17,6 +17,7 @@ from socket import socket
 from typing import Final, Self
 
 from drawbar.config import OperatorError, UnixBind
+from drawbar.config.names import FRONT
 from drawbar.supervisor.control.instances import answers, directories, make_directory
 from drawbar.supervisor.listening.sockets import Opened, Options, open_bind
 
@@ -27,8 +28,8 @@ WALKED_THROUGH: Final = 0o711
 SOCKET_MODE: Final = 0o600
 BACKLOG: Final = 1024
 """Connections that wait for a front: of all slots of an application's workers, after one has died."""
-FIGURES: Final = "front"
-"""What tells of all applications is called among them."""
+FIGURES: Final = FRONT
+"""What tells of all applications is called among them, which none of them is."""
 
 
 class PrivatePlace:
