@@ -104,6 +104,15 @@ def test_a_large_request_comes_whole_to_the_second_worker_too() -> None:
         assert response.body.endswith(b"\r\n\r\n" + b"x" * 200_000)
 
 
+def test_a_lease_as_long_as_the_deadline_saves_no_request() -> None:
+    with Pulled({"shop": {"lease_ms": 20_000, "deadline_ms": 20_000}}) as pulled:
+        client = pulled.client(message("GET /"))
+        lease(pulled)
+        pulled.advance(20.3)
+        assert client.response().status == 504
+        assert pulled.call("GET /api/v2/next?app=shop&wait=0").status == 204
+
+
 def test_half_a_body_is_not_given_out() -> None:
     with Pulled(stream_input=True) as pulled:
         whole = pulled.client(message("POST /", body=b"hello"))
