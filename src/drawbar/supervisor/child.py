@@ -95,16 +95,21 @@ def fork_with_pipe(live: Callable[[int, int, Iterable[int]], NoReturn]) -> tuple
     return pid, reader
 
 
-def reap() -> Iterator[tuple[int, int]]:
-    """Buries the children that have died: process id and wait status of each. As process 1 also strangers."""
+def reap(hear: Callable[[int], object] = lambda pid: None) -> Iterator[tuple[int, int]]:
+    """Buries the children that have died: process id and wait status of each. As process 1 also strangers.
+
+    hear: takes in what the dead one still said, while its number is its own: what follows may be a signal to it, which
+    would miss, or hit somebody else, once it is buried.
+    """
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if pid == 0:
+        if dead is None:
             return
-        yield pid, status
+        hear(dead.si_pid)
+        yield os.waitpid(dead.si_pid, 0)
 
 
 def _live(role: Role, log: Log, private: list[int], writer: int, master: int, mask: Iterable[int]) -> NoReturn:

@@ -543,8 +543,7 @@ class Master:
 
     def _reap(self) -> None:
         """Buries every child that died; as process 1 of a container also those that are none of ours."""
-        for pid, status in reap():
-            self._reports.hear_out(pid)
+        for pid, status in reap(self._reports.hear_out):
             # Asked at each death, so that it tells about this one.
             self._bury(pid, Exit(status, self._out_of_memory.has_risen()))
 
