@@ -350,7 +350,10 @@ def test_nobody_comes(front: Fronted) -> None:
 def test_one_deploy_at_a_time_and_none_while_it_lasts(front: Fronted) -> None:
     front.worker("v7")
     front.ctl("deploy", "app", "--label", "v8", "--no-wait")
-    why = "app: a deploy of v8 is under way: it waits for the new version's workers"
+    why = (
+        "app: a deploy of v8 is under way: it waits for the new version's workers; "
+        "wait for its end, or `drawbar ctl rollback app`"
+    )
     assert front.refused("deploy", "app", "--label", "v9") == why
     assert front.refused("split", "app", "off") == why
     assert "a deploy of app is under way" in front.refused("upgrade")

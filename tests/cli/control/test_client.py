@@ -149,6 +149,19 @@ def test_of_several_servers_the_front_for_the_application_is_meant(
             assert str(caught.value).startswith(listed)
 
 
+def test_of_two_servers_one_of_which_is_stopping_the_other_is_meant(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = tmp_path / "drawbar"
+    with (
+        serving_status(places, FRONT, {"phase": "draining", "target": "shop:app"}),
+        serving_status(places, OTHER, {"phase": "serving", "target": "shop:app"}) as path,
+    ):
+        assert choose(None, environ, UID).path == path
+        told = f"this is {OTHER} (shop:app), as the others are stopping\n"
+        assert capsys.readouterr().err == f"drawbar: note: 2 servers are running: {told}"
+
+
 def test_of_several_fronts_for_the_application_none_is_meant(environ: dict[str, str], tmp_path: Path) -> None:
     places = tmp_path / "drawbar"
     queues = {"front": {"queues": [{"app": "blog"}]}, "target": None}

@@ -34,6 +34,8 @@ LONGEST_PID = 10
 CONTROL_HELP = "Control socket, or process id or pid file of the master.  [default: the only, or the one started here]"
 """Of the option `choose` takes."""
 
+DRAINING = "draining"
+"""The phase of a server that is stopping."""
 RIGHT = "name one with --control PATH or --control PID"
 
 T = TypeVar("T")
@@ -116,14 +118,18 @@ def choose(control: str | None, environ: Mapping[str, str], uid: int, app: str |
     if not running:
         places = " or ".join(directories(environ, uid))
         raise OperatorError(f"no server of yours is running (looked in {places})", right=RIGHT)
-    fronts = [instance for instance in running if app in _queues(_told(instance))] if app is not None else []
-    here = [instance for instance in fronts or running if _is_here(instance)]
-    for meant, why in ((fronts, "which has that application"), (here, "which was started here")):
+    told = {instance: _told(instance) for instance in running}
+    # The one that an upgrade has replaced drains, and whoever speaks now means the other.
+    staying = [instance for instance in running if told[instance].get("phase") != DRAINING] or running
+    fronts = [instance for instance in staying if app in _queues(told[instance])] if app is not None else []
+    here = [instance for instance in fronts or staying if _is_here(instance)]
+    whys = "which has that application", "which was started here", "as the others are stopping"
+    for meant, why in zip((fronts, here, staying), whys, strict=True):
         if len(meant) == 1:
-            one = f"{meant[0].pid}{_served(meant[0])}"
+            one = f"{meant[0].pid}{_served(told[meant[0]])}"
             complain(f"{len(running)} servers are running: this is {one}, {why}", "note")
             return Client(meant[0].path)
-    listed = ", ".join(f"{instance.pid}{_served(instance)}" for instance in running)
+    listed = ", ".join(f"{instance.pid}{_served(told[instance])}" for instance in running)
     raise OperatorError(f"{len(running)} servers are running: {listed}", right=RIGHT)
 
 
@@ -187,8 +193,7 @@ def _queues(status: Mapping[str, Any]) -> list[str]:
     return [queue["app"] for queue in front.get("queues", ())]
 
 
-def _served(instance: Instance) -> str:
-    status = _told(instance)
+def _served(status: Mapping[str, Any]) -> str:
     apps = ", ".join(_queues(status))
     what = status.get("target") or (f"a front for {apps}" if apps else None)
     return f" ({what})" if what else ""

@@ -224,7 +224,11 @@ class Desk:
             if line.startswith(FAILED):
                 assert self._process is not None
                 self._explained = self._process.pid
-                self.log.error(f"the control process could not start: {line.removeprefix(FAILED)}")
+                why = line.removeprefix(FAILED)
+                # It imports what the master has not: of a release put in the place of the one that runs, perhaps.
+                hint = f"; if Drawbar was replaced, kill -USR2 {os.getpid()} upgrades this server"
+                right = hint if why.startswith(("ImportError", "ModuleNotFoundError")) else ""
+                self.log.error(f"the control process could not start: {why}{right}")
             elif line.startswith(READY):
                 self._was_ready = True
 

@@ -100,7 +100,7 @@ class Deploys:
         running = self._running.get(app)
         if running is not None:
             why = f"{app}: a deploy of {shown(running.deploy.new)} is under way: it {running.deploy.stage.value}"
-            raise Refused(why, "conflict")
+            raise Refused(f"{why}; wait for its end, or `drawbar ctl rollback {app}`", "conflict")
 
     def require_rest(self, by: str, *, of_own: bool = False) -> None:
         """Raises OperatorError while a deploy is under way; of_own: one whose workers are of this master."""
