@@ -104,6 +104,17 @@ def test_an_order_that_the_front_does_not_take_is_none(forked: Forked) -> None:
     assert forked.fronts.traffic("app") == Traffic().paused()
 
 
+def test_what_follows_from_an_event_holds_though_the_front_is_stuck(forked: Forked) -> None:
+    forked.start(11)
+    fill(forked)
+    forked.fronts.want("app", Traffic().paused(), follows=True)
+    assert forked.fronts.traffic("app") == Traffic().paused()
+    forked.heard(11)
+    # It moves again, and hears what it has missed.
+    forked.fronts.want("other", Traffic())
+    assert [order.traffic for order in forked.heard(11)] == [{"app": Traffic().paused(), "other": Traffic()}]
+
+
 def test_a_front_that_has_just_died_refuses_nothing(forked: Forked) -> None:
     # What it said last may have an order follow before its death is known.
     forked.start(11)

@@ -164,7 +164,7 @@ class Deploys:
         running = Running(deploy, version, self._past(deploy, present), command if waits else None, to_the_end)
         self._running[app] = running
         try:
-            self._do(running, deploy.begin(self._fronts.traffic(app)))
+            self._do(running, deploy.begin(self._fronts.traffic(app)), follows=False)
         except OperatorError:
             del self._running[app]
             raise
@@ -187,11 +187,12 @@ class Deploys:
 
     # Steps.
 
-    def _do(self, running: Running, steps: list[Step]) -> None:
+    def _do(self, running: Running, steps: list[Step], *, follows: bool = True) -> None:
+        """Takes these steps; `follows` as Fronts.want() has it."""
         app = running.deploy.app
         for step in steps:
             if isinstance(step, Want):
-                self._move(app, step.traffic)
+                self._move(app, step.traffic, follows=follows)
             elif isinstance(step, Moved):
                 self._on_moved(app)
             elif isinstance(step, Kept):
@@ -201,8 +202,8 @@ class Deploys:
             elif isinstance(step, Stop):
                 self._stop(app, step)
 
-    def _move(self, app: str, traffic: Traffic) -> None:
-        serial = self._fronts.want(app, traffic)
+    def _move(self, app: str, traffic: Traffic, *, follows: bool) -> None:
+        serial = self._fronts.want(app, traffic, follows=follows)
         self._moving[serial] = app
         if serial == FIRST:
             self.on_holds(serial)
@@ -254,7 +255,7 @@ class Deploys:
                 self._let_go.add((app, step.label))
             self._master.behind.end_version(team)
         elif step.lets_go:
-            self._fronts.want(app, self._fronts.traffic(app).letting_go(step.label))
+            self._fronts.want(app, self._fronts.traffic(app).letting_go(step.label), follows=True)
 
     # Events.
 
@@ -282,7 +283,7 @@ class Deploys:
             self._master.log.info(f"{team.app}: {whose} have ended")
         if key in self._let_go:
             self._let_go.discard(key)
-            self._fronts.want(team.app, self._fronts.traffic(team.app).letting_go(key[1]))
+            self._fronts.want(team.app, self._fronts.traffic(team.app).letting_go(key[1]), follows=True)
         running = self._running.get(team.app)
         if running is not None and running.deploy.new == key[1] and running.version is not None:
             if self._master.is_stopping:
@@ -296,7 +297,7 @@ class Deploys:
         """A reload has the workers of an application name another label, one after the other: shares are void."""
         traffic = self._fronts.traffic(app)
         if traffic.weights is not None:
-            self._fronts.want(app, traffic.even())
+            self._fronts.want(app, traffic.even(), follows=True)
 
     def _look(self, running: Running) -> None:
         if self._is_there(running):

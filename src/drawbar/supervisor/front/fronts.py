@@ -45,6 +45,8 @@ class Fronts:
         """By process id, the one that was started last stands last."""
         self._present: dict[int, set[tuple[str, str, int]]] = {}
         self._serial = FIRST
+        self._missed: dict[int, set[str]] = {}
+        """By process id: the apps of orders it did not take."""
         self._unfollowed: dict[int, Unfollowed] = {}
         """Orders by serial."""
         self._listeners: list[Callable[[News], object]] = []
@@ -59,24 +61,28 @@ class Fronts:
         """Of the apps of which anything was ordered."""
         return {app: traffic for app, traffic in self._traffic.items() if not traffic.is_usual()}
 
-    def want(self, app: str, traffic: Traffic) -> int:
+    def want(self, app: str, traffic: Traffic, *, follows: bool = False) -> int:
         """Tells it. Returns the serial with which a Holds tells that every front follows it.
 
         FIRST when there is no front, or only one whose end is not known yet: the next one will, from its beginning.
 
-        Raises OperatorError when the front that serves does not take it, and then nothing has changed.
+        Raises OperatorError when the front that serves does not take it, and then nothing has changed. What follows from
+        something that has happened cannot be refused: it holds then, and that front hears of it with its next order, or
+        the one that takes its place does.
         """
-        order = Order({app: traffic}, self._serial + 1)
         told: set[int] = set()
         for pid, channel in reversed(self._channels.items()):
+            missed = {name: self.traffic(name) for name in self._missed.get(pid, ())}
             try:
-                channel.send(order)
+                channel.send(Order({**missed, app: traffic}, self._serial + 1))
                 told.add(pid)
+                self._missed.pop(pid, None)
             except FrontEnded:
                 continue
             except OperatorError:
-                if not told and pid == self._newest:
+                if not told and pid == self._newest and not follows:
                     raise
+                self._missed.setdefault(pid, set()).add(app)
         self._traffic[app] = traffic
         if not told:
             return FIRST
@@ -122,6 +128,7 @@ class Fronts:
         if channel is None:
             return
         channel.close()
+        self._missed.pop(pid, None)
         for serial in list(self._unfollowed):
             self._on_followed(pid, serial, {})
         for app, label, worker in self._present.pop(pid):
