@@ -66,9 +66,8 @@ class Fronts:
 
         FIRST when there is no front, or only one whose end is not known yet: the next one will, from its beginning.
 
-        Raises OperatorError when the front that serves does not take it, and then nothing has changed. What follows from
-        something that has happened cannot be refused: it holds then, and that front hears of it with its next order, or
-        the one that takes its place does.
+        Raises OperatorError when the front that serves does not take it, and then nothing has changed. What follows
+        from something that has happened cannot be refused: it holds, and that front hears of it with its next order.
         """
         told: set[int] = set()
         for pid, channel in reversed(self._channels.items()):
