@@ -145,9 +145,10 @@ def test_what_is_gone_back_to_is_what_has_served(tmp_path: Path) -> None:
 
 def test_workers_that_do_not_start_leave_the_former_ones(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("right = 1\n")
-    with Serving("source", cwd=tmp_path, server={"workers": 2}) as serving:
+    with Serving("source", cwd=tmp_path, server={"workers": 2}, log={"level": "debug"}) as serving:
         former = {serving.event("ready")[1] for _ in range(2)}
         serving.logged("serving")
+        serving.logged(r"worker \d is ready")
         (tmp_path / "app.py").write_text("not right(\n")
         serving.signal(HUP)
         assert "the former worker serves on" in serving.logged("could not start: SyntaxError")
