@@ -3,7 +3,6 @@
 import http.client
 import json
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from drawbar.supervisor.control import unix_http
 from tests.support.server import PATIENCE_S, Log
 
 
@@ -27,17 +27,11 @@ class Answer(NamedTuple):
         return msgspec.json.decode(self.text)
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP to a Unix socket."""
+class UnixConnection(unix_http.UnixConnection):
+    """To a Unix socket, with a test's patience."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(self._path)
+        super().__init__(path, PATIENCE_S)
 
 
 class Desked:

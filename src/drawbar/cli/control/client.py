@@ -8,7 +8,6 @@ refuses is `Refused`.
 
 import http.client
 import os
-import socket
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -20,6 +19,7 @@ from drawbar.config.control import AUTO
 from drawbar.config.log import OFF
 from drawbar.config.sources import load
 from drawbar.supervisor.control.instances import Instance, answers, directories, find, path_for
+from drawbar.supervisor.control.unix_http import UnixConnection
 
 CONNECT_S = 5.0
 """For a connection: past it the master does not fork the process that answers."""
@@ -60,7 +60,7 @@ class Client:
         return self._decode(self._request("POST", target, body or {}, WAIT_S if wait else ANSWER_S), dict[str, Any])
 
     def _request(self, method: str, target: str, body: Mapping[str, Any] | None, timeout_s: float) -> bytes:
-        connection = _Connection(self.path, timeout_s)
+        connection = _Connection(self.path, timeout_s, CONNECT_S)
         headers = {"Connection": "close", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         try:
@@ -84,23 +84,14 @@ class Client:
             raise Refused(f"the server's answer is not understood ({error}); is it of another version?") from error
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-        self._timeout_s = timeout_s
+class _Connection(UnixConnection):
+    """One whose failure to connect is told to an operator."""
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(CONNECT_S)
         try:
-            self.sock.connect(self._path)
+            super().connect()
         except OSError as error:
-            self.sock.close()
-            raise _no_way_in(self._path, error) from error
-        self.sock.settimeout(self._timeout_s)
+            raise _no_way_in(self.path, error) from error
 
 
 def choose(control: str | None, environ: Mapping[str, str], uid: int, app: str | None = None) -> Client:

@@ -5,7 +5,6 @@ What it does not tell is no mistake of anybody's: a front that is being replaced
 """
 
 import http.client
-import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from drawbar.supervisor.control.status import (
     QueueWorker,
     Trial,
 )
+from drawbar.supervisor.control.unix_http import UnixConnection
 
 PATIENCE_S: Final = 1.0
 """For each step of an answer that takes the front a millisecond."""
@@ -30,22 +30,9 @@ MOST_BYTES: Final = 8 << 20
 """Of an answer: hundreds of applications with all of theirs."""
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(self._path)
-
-
 def ask_front(path: str) -> Front:
     """What the front behind this socket tells."""
-    connection = _Connection(path)
+    connection = UnixConnection(path, PATIENCE_S)
     try:
         connection.request("GET", f"/api/v2/status?most={SHOWN}", headers={"Connection": "close"})
         response = connection.getresponse()
