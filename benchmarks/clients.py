@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Protocol
 
@@ -177,29 +177,25 @@ class Trickle:
             self._failure = error
 
 
-@contextmanager
-def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
+def idle_connections(port: int, count: int) -> AbstractContextManager[list[socket.socket]]:
     """Connections that have each had one answer and stay open, from as many loopback addresses as it takes."""
-    with ExitStack() as stack:
-        connections = []
-        for number in range(count):
-            source = f"127.0.0.{2 + number // CONNECTIONS_PER_ADDRESS}"
-            connection = stack.enter_context(connect(port, source=source))
-            connection.sendall(REQUEST)
-            receive_answer(connection)
-            connections.append(connection)
-        yield connections
+    return _connections(port, count, receive_answer)
+
+
+def waiting_connections(port: int, count: int) -> AbstractContextManager[list[socket.socket]]:
+    """Connections that have each asked for something and wait."""
+    return _connections(port, count, lambda connection: None)
 
 
 @contextmanager
-def waiting_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
-    """Connections that have each asked for something and wait."""
+def _connections(port: int, count: int, then: Callable[[socket.socket], object]) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
         connections = []
         for number in range(count):
             source = f"127.0.0.{2 + number // CONNECTIONS_PER_ADDRESS}"
             connection = stack.enter_context(connect(port, source=source))
             connection.sendall(REQUEST)
+            then(connection)
             connections.append(connection)
         yield connections
 
