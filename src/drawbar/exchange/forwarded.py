@@ -30,11 +30,13 @@ class Proxies:
     contains: whether an address in network byte order is a trusted proxy's; None is a peer on a Unix socket.
     fields: lower-case names of what those peers always set themselves; a field that is not among them passes through a
     proxy as its client wrote it, so it is believed no more than the client.
+    known: clients by what was said of them, for `behind`, which bounds it.
     """
 
     def __init__(self, contains: Callable[[bytes | None], bool], fields: Iterable[str]) -> None:
         self._contains = contains
         self.fields = frozenset(fields)
+        self.known: dict[bytes, Client] = {}
 
     def trusts(self, host: str | None) -> bool:
         """Whether a peer at that address is a trusted proxy; None is a peer on a Unix socket."""
@@ -128,7 +130,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 # services) is the default", and 443 in section 4.2.2.
 def _port(said: str | None, host: str | None, scheme: str, ours: str) -> int | None:
     """The port that the client asked for; None: that of the connection, as nothing was said that contradicts it."""
-    for text in (said or "", re.sub(r".*\]|[^:]*", "", host or "", count=1)[1:]):
+    for text in (said or "", (host or "").rpartition("]")[2].partition(":")[2]):
         if _is_decimal(text) and 0 < int(text) < 65_536:
             return int(text)
     return DEFAULT_PORTS[scheme] if host is not None or scheme != ours else None

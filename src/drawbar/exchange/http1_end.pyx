@@ -11,6 +11,7 @@ from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memset
+from drawbar.exchange.behind cimport client_behind
 from drawbar.exchange.body cimport BodyStore
 from drawbar.exchange.exchange cimport Handler, RESPONSE_ABORTED, RESPONSE_DONE
 from drawbar.exchange.http1_response cimport Http1Exchange, Http1Link
@@ -23,12 +24,12 @@ from drawbar.net.reactor cimport EPOLLIN, Reactor, SCRATCH_BYTES
 from drawbar.net.scoreboard cimport COUNTING
 from drawbar.net.timers cimport wheel_remove
 from drawbar.wire.body cimport BODY_LENGTH
-from drawbar.wire.head cimport FLAG_KEEP_ALIVE, Field
-from drawbar.wire.tables cimport KNOWN_FORWARDED, KNOWN_X_FORWARDED_FOR, reason_phrase
+from drawbar.wire.head cimport FLAG_KEEP_ALIVE
+from drawbar.wire.tables cimport reason_phrase
 from drawbar.wire.writer cimport Buffer, buffer_free, buffer_put
 
 from drawbar.exchange.errors import BodyError
-from drawbar.exchange.forwarded import Client, client_of as client_behind
+from drawbar.exchange.forwarded import Client
 
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -365,22 +366,10 @@ cdef class Http1Ending(Http1Link):
         return self.trusted
 
     cdef object client_of(self, Http1Exchange exchange):
-        cdef int i
-        cdef Field field
-        cdef dict fields = {}
         peer = self.peer_name()
-        if exchange.head is NULL:
+        if exchange.head is NULL or not self.is_trusted():
             return Client(peer, self.site.scheme, None, None, None)
-        for i in range(exchange.head.n_fields):
-            # A copy: making the objects below may let another thread run, which has the head moved and goes on reading.
-            field = exchange.head.fields[i]
-            if KNOWN_X_FORWARDED_FOR <= field.known <= KNOWN_FORWARDED:
-                name = exchange.base[field.name:field.name + field.name_size].decode("latin-1").lower()
-                fields.setdefault(name, []).append(
-                    exchange.base[field.value:field.value + field.value_size].decode("latin-1"))
-        if not fields or not self.is_trusted():
-            return Client(peer, self.site.scheme, None, None, None)
-        return client_behind(peer, self.site.scheme, self.site.policy.proxies, fields)
+        return client_behind(exchange, peer, self.site.scheme, self.site.policy.proxies)
 
     cdef tuple server_name(self):
         return self.site.server
