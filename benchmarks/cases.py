@@ -121,6 +121,14 @@ CASES: tuple[Case, ...] = (
         reference=NGINX,
     ),
     Case(
+        "proxied",
+        "The fields of a proxy with ten thousand clients, eight requests for each in turn",
+        ("drawbar", "drawbar-behind", "drawbar-uvloop-behind", "gunicorn-gthread", "uvicorn"),
+        LOAD,
+        trials.throughput("proxied"),
+        reference="drawbar",
+    ),
+    Case(
         "pipeline",
         "Sixteen requests pipelined",
         (NGINX, "drawbar", "drawbar-uvloop", *WSGI_PEERS, *ASGI_PEERS),
@@ -461,6 +469,10 @@ def targets(python: tuple[int, int]) -> list[Target]:
             ahead(f"{text}, WSGI", case, "drawbar", WSGI_PEERS),
             ahead(f"{text}, ASGI", case, "drawbar-uvloop", ASGI_PEERS),
         ]
+    found += [
+        ahead("Behind a proxy, WSGI", "proxied", "drawbar-behind", ("gunicorn-gthread",)),
+        ahead("Behind a proxy, ASGI", "proxied", "drawbar-uvloop-behind", ("uvicorn",)),
+    ]
     for server in ("drawbar-8", "drawbar-1:8"):
         found += [
             Target("Blocking view, 8 threads", "blocking", server, "ideal_percent", ">=", 90, "% of ideal"),

@@ -123,6 +123,7 @@ RELOADABLE = ("--config", "{scratch}/drawbar.toml")
 SERVERS: tuple[Server, ...] = (
     Server(NGINX, NGINX, "static", ("nginx", "-p", "{scratch}", "-c", "{scratch}/nginx.conf")),
     drawbar("drawbar", "wsgi", "--threads", "1"),
+    drawbar("drawbar-behind", "wsgi", "--threads", "1", "--trusted-proxies", "127.0.0.1"),
     drawbar("drawbar-1:8", "wsgi", "--threads", "1:8"),
     drawbar("drawbar-8", "wsgi", "--threads", "8"),
     drawbar("drawbar-2x2", "wsgi", "--threads", "2", workers=2),
@@ -147,6 +148,7 @@ SERVERS: tuple[Server, ...] = (
     nginx_proxy("nginx-proxy-near", near=True),
     drawbar("drawbar-fork", "wsgi", "--concurrency", "fork", "--threads", "8"),
     drawbar("drawbar-uvloop", "asgi", "--loop", "uvloop"),
+    drawbar("drawbar-uvloop-behind", "asgi", "--loop", "uvloop", "--trusted-proxies", "127.0.0.1"),
     drawbar("drawbar-asyncio", "asgi", "--loop", "asyncio"),
     Server(
         "bjoern",
