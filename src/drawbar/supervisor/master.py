@@ -24,8 +24,6 @@ from drawbar.supervisor.behind import Behind
 from drawbar.supervisor.child import FAILED, READY, Role, Spawned, reap, spawn
 from drawbar.supervisor.control.desk import Desk
 from drawbar.supervisor.exits import Exit, signal_name
-from drawbar.supervisor.front.app_orders import AppOrders
-from drawbar.supervisor.front.deploys import Deploys
 from drawbar.supervisor.front.fronts import Fronts
 from drawbar.supervisor.front.place import PrivatePlace
 from drawbar.supervisor.front.trade import as_front
@@ -154,8 +152,8 @@ class Master:
         held.callback(self.desk.close)
         held.callback(self._stop_watcher)
         self.fronts = Fronts(inherited.traffic if inherited else None)
-        self.deploys = Deploys(self, inherited.former if inherited else None)
-        self.orders = Orders(self, AppOrders(self, self.deploys))
+        self.orders = Orders(self, self._trade, inherited.former if inherited else {})
+        self.deploys = self.orders.deploys
         self.notifier = Notifier.from_environment(os.environ)
         ground = Ground(self.scoreboard, self._reports, self.fronts, self.private, self._listening, self.clock)
         self.make_team = partial(Team, ground=ground, overseer=self, timing=self._timing)

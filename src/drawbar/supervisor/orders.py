@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from drawbar.config import OperatorError
 from drawbar.supervisor.control.desk import Command
-from drawbar.supervisor.front.app_orders import AppOrders
 from drawbar.supervisor.pool import Strategy, Worker
+from drawbar.supervisor.queueless import Queueless
 from drawbar.supervisor.refused import Refused
 from drawbar.supervisor.report_status import effective_settings, status_of, team_of
 from drawbar.supervisor.team import Team
+from drawbar.supervisor.trade import Trade
 
 if TYPE_CHECKING:
+    from drawbar.supervisor.front.app_orders import AppOrders
+    from drawbar.supervisor.front.deploys import Deploys
     from drawbar.supervisor.master import Master
+    from drawbar.supervisor.versions import Past
 
 BY: Final = "control socket"
 """Who gave the order, for the log."""
@@ -26,12 +30,28 @@ NOT_WHILE_STOPPING: Final = frozenset(
 )
 
 
-class Orders:
-    """Carries out what the control desk takes in."""
+def _of_queues(master: "Master", former: "Mapping[str, Past]") -> "tuple[Deploys, AppOrders]":
+    # For no server without a queue: it would hold them in memory for nothing.
+    from drawbar.supervisor.front.app_orders import AppOrders
+    from drawbar.supervisor.front.deploys import Deploys
 
-    def __init__(self, master: "Master", apps: AppOrders) -> None:
+    deploys = Deploys(master, former)
+    return deploys, AppOrders(master, deploys)
+
+
+def _without_queues() -> tuple[Queueless, Queueless]:
+    none = Queueless()
+    return none, none
+
+
+class Orders:
+    """Carries out what the control desk takes in. former: by application, what it was before its last deploy."""
+
+    def __init__(self, master: "Master", trade: Trade, former: "Mapping[str, Past]") -> None:
         self._master = master
-        self.apps = apps
+        self.deploys: Deploys | Queueless
+        self.apps: AppOrders | Queueless
+        self.deploys, self.apps = _of_queues(master, former) if trade.takes_orders else _without_queues()
         self._waiting: list[tuple[Command, list[str]]] = []
         """Answered when the workers are settled, with these warnings."""
         self._upgrades: list[Command] = []
@@ -50,7 +70,7 @@ class Orders:
             "kill": self._kill,
             "pause": lambda command: self._pause(paused=True),
             "resume": lambda command: self._pause(paused=False),
-            **dict.fromkeys(("split", "deploy", "rollback"), apps.follow),
+            **dict.fromkeys(("split", "deploy", "rollback"), self.apps.follow),
         }
 
     def take(self, commands: list[Command]) -> None:

@@ -140,7 +140,7 @@ class Succession:
             file=master.loaded.file if master.loaded is not None else None,
             traffic=master.fronts.all_traffic(),
             teams=master.behind.resized(),
-            former=master.deploys.former,
+            former=dict(master.deploys.former),
             versions=master.behind.versions,
         )
 

@@ -48,9 +48,6 @@ class AppOrders:
         verb(command, app)
 
     def _require(self, app: str) -> None:
-        if not self._master.lead.trade.takes_orders:
-            why = "this server has no queue: its workers take requests themselves; `run --split` and `serve` have one"
-            raise Refused(why, "conflict")
         known = [plan.name for plan in self._master.config.app_plans()]
         if app not in known:
             raise Refused(f"there is no application {app!r}; there is {', '.join(known)}", "unknown")

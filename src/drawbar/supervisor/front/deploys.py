@@ -58,10 +58,10 @@ class Ended(NamedTuple):
 class Deploys:
     """The deploys of a master. former: by application, what had everything before the last one."""
 
-    def __init__(self, master: "Master", former: Mapping[str, Past] | None = None) -> None:
+    def __init__(self, master: "Master", former: Mapping[str, Past]) -> None:
         self._master = master
         self._fronts = master.fronts
-        self.former = dict(former or {})
+        self.former = dict(former)
         self._running: dict[str, Running] = {}
         self._ended: dict[str, Ended] = {}
         """The last one of each application."""
