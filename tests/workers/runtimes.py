@@ -17,6 +17,8 @@ from tests.support.server import ROOT
 
 WORKERS = ROOT / "workers"
 SITES = Path(__file__).with_name("sites")
+RACK3 = ROOT / ".rack3"
+"""Where `tools/rack3` puts it."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,14 @@ def go_program() -> str:
     return str(root / "site")
 
 
-RUBY = Runtime(
-    "ruby",
-    ("ruby", "/usr/share/doc/ruby-rack"),
-    lambda folder: (["ruby", "-W:no-deprecated", str(WORKERS / "ruby/worker.rb")], [str(SITES / "ruby/config.ru")]),
-)
+def ruby_program(*options: str) -> Callable[[Path], tuple[list[str], list[str]]]:
+    """The Ruby worker, by an interpreter with these options."""
+    command = ["ruby", "-W:no-deprecated", *options, str(WORKERS / "ruby/worker.rb")]
+    return lambda folder: (command, [str(SITES / "ruby/config.ru")])
+
+
+RUBY = Runtime("ruby", ("ruby", "/usr/share/doc/ruby-rack"), ruby_program())
+RUBY_RACK3 = Runtime("ruby-rack3", ("ruby", str(RACK3 / "rack.rb")), ruby_program(f"-I{RACK3}"))
 PERL = Runtime(
     "perl",
     ("perl", "plackup"),
@@ -75,4 +80,4 @@ PHP = Runtime(
     upgrades=False,
     streams=False,
 )
-RUNTIMES = [RUBY, PERL, NODE, GO, PHP]
+RUNTIMES = [RUBY, RUBY_RACK3, PERL, NODE, GO, PHP]

@@ -1,12 +1,13 @@
 """Sinatra and Rails, on whatever Rack comes with them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.workers.conftest import Client, Worker, Workers, need
 from tests.workers.fronts import AnyFront
-from tests.workers.runtimes import SITES, WORKERS
+from tests.workers.runtimes import RUBY_RACK3, SITES, WORKERS
 
 Serves = Callable[[str], Worker]
 
@@ -36,6 +37,12 @@ def test_sinatra_is_served(serve: Serves, ask: Client) -> None:
     moved = ask("GET", "/go")
     assert (moved.status, moved.header("location")) == (302, "http://shop.test:8080/hello/you")
     assert ask("GET", "/fail").status == 500
+
+
+def test_rack_3_is_what_its_tests_run_on(worker: Workers, front: AnyFront, ask: Client, tmp_path: Path) -> None:
+    need(*RUBY_RACK3.needs)
+    worker(RUBY_RACK3.command(tmp_path, front.url))
+    assert ask("GET", "/rack").body.startswith(b"3.")
 
 
 def test_rails_is_served(serve: Serves, ask: Client) -> None:

@@ -22,6 +22,7 @@ app = lambda do |env|
   query = env['QUERY_STRING']
   case env['PATH_INFO']
   when '/hello' then text('hello')
+  when '/rack' then text(Rack.release)
   when '/echo'
     fields = { 'x-method' => env['REQUEST_METHOD'], 'x-query' => query, 'x-cookie' => env['HTTP_COOKIE'].to_s,
                'x-many' => env['HTTP_X_MANY'].to_s, 'x-path' => env['PATH_INFO'] }
