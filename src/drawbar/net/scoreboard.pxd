@@ -1,3 +1,4 @@
+# cython: linetrace=False, profile=False
 """The page of figures that all processes of one server share: its layout, and what the owner of a cell writes.
 
 Written through `CellPage*` by the one worker that has the cell, with the GIL held and by plain stores (`timed_out` and
@@ -9,8 +10,10 @@ An entry's `word` is its serial and its state in one, so that a compare-and-swap
     HELD      the same, but other bytes are queued there: whoever writes now would write into the middle of them
     ANSWERING the exchange sends its head, or has
     TIMED_OUT somebody else answered or will: the exchange sends nothing more
+
+Untraced, by the line above: threads without the GIL run some of this, and a tracer would wait for it. Decorators of
+inline functions in declarations are not heard.
 """
-cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -142,8 +145,6 @@ cdef extern from *:
     const uint64_t BOUNDS_NS "drawbar_bounds_ns"[18]
 
 
-@cython.linetrace(False)
-@cython.profile(False)
 cdef inline uint64_t monotonic_ns() noexcept nogil:
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
@@ -237,9 +238,7 @@ cdef inline bint entry_answer(Entry* entry) noexcept nogil:
 # -- by anybody, without the GIL: `word` is what was read before the decision.
 
 # Calls the request off, unless it changed since. True: the caller is the only one to answer it now. When `word` said
-# HELD, not from here: its answer must queue behind what is queued on the connection. Untraced: a tracer takes the GIL.
-@cython.linetrace(False)
-@cython.profile(False)
+# HELD, not from here: its answer must queue behind what is queued on the connection.
 cdef inline bint entry_time_out(CellPage* page, Entry* entry, uint64_t word) noexcept nogil:
     if not atomic_swap(&entry.word, word, word & ~<uint64_t>0xff | ENTRY_TIMED_OUT):
         return False
