@@ -17,6 +17,8 @@ from drawbar.config.settings import APPS
 from drawbar.config.sources import Loaded, Origin, load
 
 WORK: Final = "drawbar work"
+FROM: Final = "--from http://HOST:4242"
+"""Where it takes its requests from, as an example."""
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "drawbar dev": {
@@ -59,14 +61,25 @@ def load_settings(said: Serving, debug: Debug) -> Loaded:
     for note in loaded.notes:
         complain(note, "warning")
     if not loaded.config.app.target and not is_front(said.command, loaded.config):
-        right = f"write {said.command} module:app, or set app.target, or a target in [apps.NAME], in drawbar.toml"
-        raise OperatorError("no application to serve", right=right)
+        raise OperatorError("no application to serve", right=how_to_name_one(said.command, loaded.config))
     if said.command in SPLITS and loaded.config.app.target:
         others = ", ".join(f"[{APPS}.{name}]" for name, table in loaded.config.apps.items() if table.has_workers)
         if others:
             served = f"{loaded.config.app.target} is served alone"
             complain(f"{served}; {others} would be without a TARGET and without app.target", "warning")
     return for_command(said.command, loaded)
+
+
+def how_to_name_one(command: str, config: Config) -> str:
+    """What to do about an application that nobody has named."""
+    if command == WORK:
+        return f"write {WORK} module:app {FROM}, or set app.target in drawbar.toml"
+    right = f"write {command} module:app, or set app.target, or a target in [apps.NAME], in drawbar.toml"
+    if config.apps:
+        # Without target and command they are for workers that somebody else starts.
+        names = ", ".join(f"[{APPS}.{name}]" for name in config.apps)
+        right = f"{right}; for {names}, with workers elsewhere, the front is {FRONT}"
+    return right
 
 
 def for_command(command: str, loaded: Loaded) -> Loaded:
@@ -88,7 +101,8 @@ def for_command(command: str, loaded: Loaded) -> Loaded:
     if command != WORK:
         return loaded
     if not config.work.front:
-        right = f"write {WORK} TARGET --from URL, or set work.front in drawbar.toml"
+        named = f"write {WORK} {config.app.target} {FROM}"
+        right = f"{named}, the API of a front (drawbar serve), or set work.front in drawbar.toml"
         raise OperatorError("no front to take requests from", right=right)
     if config.process.inetd:
         raise OperatorError(f"{WORK} dials its connections, and inetd passes one", where="process.inetd")
