@@ -14,6 +14,7 @@ from drawbar import supervisor
 from drawbar.cli.commands import program
 from drawbar.config import Config
 from drawbar.config.sources import Loaded
+from tests.support.front import Authority
 
 APP = "def app(environ, start_response): return []\nasync def main(scope, receive, send): pass\n"
 
@@ -155,6 +156,37 @@ def test_check_of_several_applications(directory: Path) -> None:
         "application  shop: ruby worker.rb, 1 process",
         "application  old: pulled by workers elsewhere",
         "file         drawbar.toml",
+    ]
+
+
+FRONT = """
+[apps.old]
+prefix = "/old"
+[api]
+cert_file = "front.pem"
+"""
+
+
+def test_check_of_what_is_a_fronts_alone(directory: Path) -> None:
+    (directory / "drawbar.toml").write_text(FRONT)
+    right = "put into it what it is named for, in PEM"
+    (directory / "front.pem").touch()
+    assert refusal("check") == f"--api-cert-file: front.pem cannot be used: it is empty; {right}"
+    Authority(directory).issue("front")
+    both = (directory / "front.pem").read_text() + (directory / "front.key").read_text()
+    (directory / "front.pem").write_text(both)
+    result = invoke("check")
+    assert result.stderr == ""
+    assert result.stdout.splitlines() == [
+        "listens on   0.0.0.0:8080",
+        "application  old: pulled by workers elsewhere",
+        "certificate  front.pem",
+        "file         drawbar.toml",
+        "setting      server.bind = 0.0.0.0:8080 (from drawbar serve)",
+        "setting      api.bind = 127.0.0.1:4242 (from drawbar serve)",
+        "setting      api.cert_file = front.pem (from drawbar.toml)",
+        "setting      apps.old.prefix = /old (from drawbar.toml)",
+        "ok",
     ]
 
 

@@ -33,7 +33,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 """What a command sets, weaker than options and stronger than environment and file."""
 
 FRONT: Final = "drawbar serve"
-SPLITS: Final = ("drawbar run", "drawbar dev", "drawbar check")
+CHECK: Final = "drawbar check"
+SPLITS: Final = ("drawbar run", "drawbar dev", CHECK)
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080", "api.bind": "127.0.0.1:4242"}}
 """What a command is when nobody says otherwise, where that is not what other commands are."""
 
@@ -58,6 +59,8 @@ def load_settings(said: Serving, debug: Debug) -> Loaded:
         command=said.command,
     )
     debug.is_on = debug.is_on or loaded.config.log.level == "debug"
+    if said.command == CHECK and is_for_front_only(loaded.config):
+        return load_settings(msgspec.structs.replace(said, command=FRONT), debug)
     for note in loaded.notes:
         complain(note, "warning")
     if not loaded.config.app.target and not is_front(said.command, loaded.config):
@@ -124,6 +127,12 @@ def is_front(command: str, config: Config) -> bool:
     if config.app.target is not None:
         return config.server.split
     return any(table.has_workers for table in config.apps.values())
+
+
+def is_for_front_only(config: Config) -> bool:
+    """There is what a front needs, and nothing that serves: it is for `drawbar serve`."""
+    served = config.app.target is not None or any(table.has_workers for table in config.apps.values())
+    return not served and bool(config.apps or config.front.apps or config.api != ApiConfig())
 
 
 def serve(said: Serving) -> int:
