@@ -40,6 +40,17 @@ def test_a_mistake_is_told_by_the_child(capfd: pytest.CaptureFixture[str]) -> No
     assert shown.err.startswith("drawbar: error: No such option '--bindd'")
 
 
+def test_the_child_says_what_a_front_is_and_what_to_type_instead(capfd: pytest.CaptureFixture[str]) -> None:
+    assert read_aside(["serve", "site:app", "--bind", ":1"]) == 2
+    what, right, help_ = capfd.readouterr().err.removeprefix("drawbar: error: ").split("; ")
+    assert what == "site:app: drawbar serve is a front without an application and takes no TARGET"
+    assert right == (
+        "write drawbar run site:app, drawbar run site:app --split for a front with workers of its own, "
+        "or drawbar work site:app --from URL beside this front"
+    )
+    assert help_ == "see drawbar serve --help\n"
+
+
 def test_help_is_shown_by_the_child(capfd: pytest.CaptureFixture[str]) -> None:
     assert read_aside(["run", "--help"]) == 0
     assert capfd.readouterr().out.startswith("Usage: drawbar run [OPTIONS] [TARGET]")

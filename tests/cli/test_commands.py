@@ -14,6 +14,7 @@ from drawbar import supervisor
 from drawbar.cli.commands import program
 from drawbar.config import Config
 from drawbar.config.sources import Loaded
+from tests.support.front import Authority
 
 APP = "def app(environ, start_response): return []\nasync def main(scope, receive, send): pass\n"
 
@@ -83,6 +84,16 @@ def test_no_target() -> None:
     assert refusal("run") == f"no application to serve; {right}"
 
 
+def test_work_needs_a_target_and_a_front(directory: Path) -> None:
+    right = "write drawbar work module:app --from http://HOST:4242, or set app.target in drawbar.toml"
+    assert refusal("work") == refusal("work", "--from", "unix:/a") == f"no application to serve; {right}"
+    # Tables are the front's.
+    (directory / "drawbar.toml").write_text('[apps.blog]\ntarget = "blog"\n')
+    assert refusal("work") == f"no application to serve; {right}"
+    right = "write drawbar work site_a --from http://HOST:4242, the API of a front (drawbar serve), or set work.front"
+    assert refusal("work", "site_a") == f"no front to take requests from; {right} in drawbar.toml"
+
+
 def test_a_target_beside_applications_with_workers_is_told(served: list[Config], directory: Path) -> None:
     (directory / "drawbar.toml").write_text('[apps.blog]\ntarget = "blog"\n[apps.far]\nprefix = "/far"\n')
     result = invoke("run", "site_a")
@@ -148,6 +159,37 @@ def test_check_of_several_applications(directory: Path) -> None:
     ]
 
 
+FRONT = """
+[apps.old]
+prefix = "/old"
+[api]
+cert_file = "front.pem"
+"""
+
+
+def test_check_of_what_is_a_fronts_alone(directory: Path) -> None:
+    (directory / "drawbar.toml").write_text(FRONT)
+    right = "put into it what it is named for, in PEM"
+    (directory / "front.pem").touch()
+    assert refusal("check") == f"--api-cert-file: front.pem cannot be used: it is empty; {right}"
+    Authority(directory).issue("front")
+    both = (directory / "front.pem").read_text() + (directory / "front.key").read_text()
+    (directory / "front.pem").write_text(both)
+    result = invoke("check")
+    assert result.stderr == ""
+    assert result.stdout.splitlines() == [
+        "listens on   0.0.0.0:8080",
+        "application  old: pulled by workers elsewhere",
+        "certificate  front.pem",
+        "file         drawbar.toml",
+        "setting      server.bind = 0.0.0.0:8080 (from drawbar serve)",
+        "setting      api.bind = 127.0.0.1:4242 (from drawbar serve)",
+        "setting      api.cert_file = front.pem (from drawbar.toml)",
+        "setting      apps.old.prefix = /old (from drawbar.toml)",
+        "ok",
+    ]
+
+
 def test_check_names_the_application_that_cannot_be_imported(directory: Path) -> None:
     (directory / "drawbar.toml").write_text(SEVERAL.replace("site_a:app", "site_a:ap"))
     assert refusal("check") == "site_a:ap: module 'site_a' has no attribute 'ap'; did you mean site_a:app?"
@@ -174,8 +216,9 @@ def test_when_there_is_a_front(
 
 
 def test_run_without_target_needs_an_application_that_it_can_start(directory: Path) -> None:
-    (directory / "drawbar.toml").write_text("[server]\nsplit = true\n[apps.old]\n")
-    assert refusal("run").startswith("no application to serve")
+    (directory / "drawbar.toml").write_text("[server]\nsplit = true\n[apps.old]\nprefix = '/old'\n")
+    assert refusal("run").startswith("no application to serve; write drawbar run module:app")
+    assert refusal("run").endswith("; for [apps.old], with workers elsewhere, the front is drawbar serve")
 
 
 def test_check_of_an_asgi_application() -> None:
@@ -212,7 +255,7 @@ def test_a_variable_that_is_nearly_a_setting_is_a_warning() -> None:
 def test_usage_mistakes() -> None:
     assert "Did you mean one of: '--access-log', '--backlog'?" in refusal("check", "--backlg", "x")
     assert refusal("check", "a", "b").endswith("; see drawbar check --help")
-    assert refusal("serv").startswith("No such command 'serv'")
+    assert refusal("serv") == "there is no command 'serv'; did you mean drawbar serve?"
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,9 @@ def test_a_reload_reads_the_certificate_anew(
     assert connect(site).request(GET).body == b"ok"
     authority.folder.joinpath("front.key").write_text("no key\n")
     os.kill(site.process.pid, signal.SIGHUP)
-    site.log.wait_for("front.key cannot be used")
+    site.log.wait_for(
+        r"--api-key-file: .*front.key cannot be used: it is no PEM, as it has no line -----BEGIN \.\.\.-----"
+    )
     assert shown_by(site, authority) == after
     assert connect(site).request(GET).body == b"ok"
 

@@ -493,6 +493,23 @@ def test_nothing_else_goes_on_during_a_deploy_of_ones_own(versions: Versions, fi
     front.close()
 
 
+def test_workers_are_not_counted_anew_during_a_deploy_of_ones_own(versions: Versions, fifo: Fifo) -> None:
+    front = versions.start()
+    waits = versions.write("v8", at_start=f"open({str(fifo.path)!r}).close()")
+    deploy = front.begin("deploy", "app", "--label", "v8", "--chdir", waits, "--no-judge")
+    front.server.log.wait_for("app: deploying v8: starting its workers")
+    why = "a deploy of app is under way; wait for its end, or `drawbar ctl rollback app`"
+    assert front.refused("workers", "+1") == front.refused("workers", "2", "--app", "app") == f"control socket: {why}"
+    front.server.process.send_signal(signal.SIGTTIN)
+    front.server.log.wait_for(re.escape(f"SIGTTIN: {why}"))
+    fifo.release()
+    assert end(deploy)[0] == 0
+    # Whether the old version has gone by now or not: of one application nobody asks whose.
+    assert front.ctl("workers", "+1") == "done"
+    front.server.log.wait_for("2 app v8 workers from now on")
+    front.close()
+
+
 def test_a_server_that_stops_ends_a_deploy(versions: Versions, fifo: Fifo) -> None:
     front = versions.start()
     waits = versions.write("v8", at_start=f"open({str(fifo.path)!r}).close()")

@@ -189,7 +189,7 @@ def test_readiness_fails_first_when_the_front_stops(front: Start, worker: Start,
     [
         (("--api", "0.0.0.0:0"), "can be reached from other machines"),
         (("--api-token-file", "/nowhere/tokens"), "/nowhere/tokens cannot be read: No such file or directory"),
-        (("--workers", "2"), "--workers: a front is one process"),
+        (("--workers", "2"), "one place; write drawbar run TARGET --split --workers 2, or workers = 2 in [apps.NAME]"),
         (("--app", "a b"), "'a b' is not a name"),
         (("--app", "front=/x"), "the front itself is called front"),
         (("--app", "a=/x", "--app", "b=/x"), "a and b both claim /x"),

@@ -288,7 +288,7 @@ def test_the_pause_of_one_worker_leaves_requests_to_others(server: Servers) -> N
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "no front to take requests from; write drawbar work TARGET --from URL, or set work.front"),
+        ((), "no front to take requests from; write drawbar work plain:app --from http://HOST:4242, the API of"),
         (("--from", "http://a:1", "--from", "http://a:1/"), "http://a:1 is listed twice"),
         (("--from", "127.0.0.1:1", "--app", "blog"), "is not the address of a front; write http://HOST:PORT"),
         (("--from", "http://a:1", "--app", "a b"), "is not a name"),

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from typing import get_args
 
 from drawbar.config import Config, OperatorError
+from drawbar.config.app_table import AppTable
 from drawbar.config.sources import Loaded
 from drawbar.gateways.target import LoadedApp, load_target
+from drawbar.supervisor.front.certificates import make_context
 from drawbar.supervisor.hooks import Name, load_hook
 from drawbar.supervisor.words import plural
 from drawbar.supervisor.worker import concurrency
@@ -17,6 +19,8 @@ def report(loaded: Loaded) -> Iterator[str]:
     """Imports the application and its hooks and describes them and the server; raises OperatorError."""
     config = loaded.config
     yield from _one(config) if config.app.target is not None else _several(config)
+    if make_context(config.api) is not None:
+        yield f"certificate  {config.api.cert_file}"
     yield f"file         {loaded.file or 'none'}"
     for item in loaded.changed():
         yield f"setting      {item}"
@@ -57,7 +61,8 @@ def _workers(config: Config) -> int:
 def _several(config: Config) -> Iterator[str]:
     for bind in config.server.bind:
         yield f"listens on   {bind}"
-    for name, table in config.apps.items():
+    for name in (plan.name for plan in config.app_plans()):
+        table = config.apps.get(name, AppTable())
         own = config.for_app(name)
         if table.command is not None:
             how = f"{' '.join(table.command)}, {plural(_workers(own), 'process', 'processes')}"

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from drawbar.cli.serving import DEFAULTS
+from drawbar.cli.usage import parse
 from drawbar.config.kinds import COMMAS
 from drawbar.config.settings import SETTINGS, Setting, sections
 
@@ -89,6 +90,10 @@ class ConfigCommand(click.Command):
             if setting.key not in ARGUMENTS and setting.section in self.sections
         ]
         super().__init__(name, params=[*params, *options], **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command line. Raises click.UsageError."""
+        return parse(ctx, args, super().parse_args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the command's own options, then a group for each section under the section's docstring."""

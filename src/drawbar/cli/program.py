@@ -9,6 +9,7 @@ import click
 
 from drawbar.cli.mistakes import EXIT_INTERRUPTED, EXIT_MISTAKE, Debug, complain, exit_code
 from drawbar.cli.serving import Serving, serve
+from drawbar.cli.usage import Group, in_words
 
 LATE_COMMANDS = {
     "ctl": ("drawbar.cli.control.ctl", "ctl"),
@@ -18,7 +19,7 @@ LATE_COMMANDS = {
 """Commands by module and name in it: what they need, no server shall have imported."""
 
 
-class Program(click.Group):
+class Program(Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -58,9 +59,7 @@ class Program(click.Group):
             error.show()
             code = EXIT_MISTAKE
         except click.UsageError as error:
-            command = error.ctx.command_path if error.ctx else "drawbar"
-            said = error.format_message()
-            complain(f"{said if said.endswith('?') else said.rstrip('.') + ';'} see {command} --help")
+            complain(in_words(error))
             code = EXIT_MISTAKE
         except click.Abort:
             code = EXIT_INTERRUPTED

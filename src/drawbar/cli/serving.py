@@ -17,6 +17,8 @@ from drawbar.config.settings import APPS
 from drawbar.config.sources import Loaded, Origin, load
 
 WORK: Final = "drawbar work"
+FROM: Final = "--from http://HOST:4242"
+"""Where it takes its requests from, as an example."""
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "drawbar dev": {
@@ -31,7 +33,8 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
 """What a command sets, weaker than options and stronger than environment and file."""
 
 FRONT: Final = "drawbar serve"
-SPLITS: Final = ("drawbar run", "drawbar dev", "drawbar check")
+CHECK: Final = "drawbar check"
+SPLITS: Final = ("drawbar run", "drawbar dev", CHECK)
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {FRONT: {"server.bind": "0.0.0.0:8080", "api.bind": "127.0.0.1:4242"}}
 """What a command is when nobody says otherwise, where that is not what other commands are."""
 
@@ -56,17 +59,30 @@ def load_settings(said: Serving, debug: Debug) -> Loaded:
         command=said.command,
     )
     debug.is_on = debug.is_on or loaded.config.log.level == "debug"
+    if said.command == CHECK and is_for_front_only(loaded.config):
+        return load_settings(msgspec.structs.replace(said, command=FRONT), debug)
     for note in loaded.notes:
         complain(note, "warning")
     if not loaded.config.app.target and not is_front(said.command, loaded.config):
-        right = f"write {said.command} module:app, or set app.target, or a target in [apps.NAME], in drawbar.toml"
-        raise OperatorError("no application to serve", right=right)
+        raise OperatorError("no application to serve", right=how_to_name_one(said.command, loaded.config))
     if said.command in SPLITS and loaded.config.app.target:
         others = ", ".join(f"[{APPS}.{name}]" for name, table in loaded.config.apps.items() if table.has_workers)
         if others:
             served = f"{loaded.config.app.target} is served alone"
             complain(f"{served}; {others} would be without a TARGET and without app.target", "warning")
     return for_command(said.command, loaded)
+
+
+def how_to_name_one(command: str, config: Config) -> str:
+    """What to do about an application that nobody has named."""
+    if command == WORK:
+        return f"write {WORK} module:app {FROM}, or set app.target in drawbar.toml"
+    right = f"write {command} module:app, or set app.target, or a target in [apps.NAME], in drawbar.toml"
+    if config.apps:
+        # Without target and command they are for workers that somebody else starts.
+        names = ", ".join(f"[{APPS}.{name}]" for name in config.apps)
+        right = f"{right}; for {names}, with workers elsewhere, the front is {FRONT}"
+    return right
 
 
 def for_command(command: str, loaded: Loaded) -> Loaded:
@@ -88,7 +104,8 @@ def for_command(command: str, loaded: Loaded) -> Loaded:
     if command != WORK:
         return loaded
     if not config.work.front:
-        right = f"write {WORK} TARGET --from URL, or set work.front in drawbar.toml"
+        named = f"write {WORK} {config.app.target} {FROM}"
+        right = f"{named}, the API of a front (drawbar serve), or set work.front in drawbar.toml"
         raise OperatorError("no front to take requests from", right=right)
     if config.process.inetd:
         raise OperatorError(f"{WORK} dials its connections, and inetd passes one", where="process.inetd")
@@ -110,6 +127,12 @@ def is_front(command: str, config: Config) -> bool:
     if config.app.target is not None:
         return config.server.split
     return any(table.has_workers for table in config.apps.values())
+
+
+def is_for_front_only(config: Config) -> bool:
+    """There is what a front needs, and nothing that serves: it is for `drawbar serve`."""
+    served = config.app.target is not None or any(table.has_workers for table in config.apps.values())
+    return not served and bool(config.apps or config.front.apps or config.api != ApiConfig())
 
 
 def serve(said: Serving) -> int:

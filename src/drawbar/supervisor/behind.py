@@ -244,15 +244,18 @@ class Behind:
         teams = self._master.teams
         if self.place is None and app is None:
             return teams.lead
-        names = ", ".join(dict.fromkeys(team.app for team in teams.apps))
-        if app is None and len(teams.apps) == 1:
-            return teams.apps[0]
+        # Two versions are one application, and one that ends is none.
+        names = list(dict.fromkeys(team.app for team in teams.apps if team.pool.ending is None))
+        if app is None and len(names) == 1:
+            app = names[0]
         found = None if app is None else teams.of_app(app)
         if found is None:
             what = "several applications have workers" if app is None else f"{app} has no workers here"
             if not names:
                 raise OperatorError(f"{by}: this server has no workers of its own")
-            raise OperatorError(f"{by}: {what}", right=f"say --app NAME, of {names}")
+            raise OperatorError(f"{by}: {what}", right=f"say --app NAME, of {', '.join(names)}")
+        # The new version begins with as many as there are: those of the old one would be more or fewer for a moment.
+        self._master.deploys.require_rest(by, of_own=True, of_app=found.app)
         return found
 
     def resized(self) -> dict[str, int]:

@@ -27,7 +27,7 @@ class Queueless:
         why = "this server has no queue: its workers take requests themselves; `run --split` and `serve` have one"
         raise Refused(why, "conflict")
 
-    def require_rest(self, by: str, *, of_own: bool = False) -> None:
+    def require_rest(self, by: str, *, of_own: bool = False, of_app: str | None = None) -> None:
         """No deploy is under way."""
 
     def records(self) -> list[DeployRecord]:

@@ -101,7 +101,7 @@ def test_what_the_server_does_not_do(master: Desked, arguments: list[str], why: 
         (["deploy", "blog", "--label", "v8", "--timeout", "0"], "Invalid value for '--timeout': there is nothing to"),
         (["workers", "+-1"], "'+-1' is no number of workers; write +1, -1, or a number such as 4"),
         (["kill", "x"], "Invalid value for 'PID': 'x' is not a valid integer range; see drawbar ctl kill --help"),
-        (["stat"], "No such command 'stat'."),
+        (["stat"], "there is no command 'stat'; did you mean drawbar ctl status?"),
         (["stop", "--message", "soon"], "a message is for the clients of an application"),
         (["stop", "blog", "--now"], "--now is for the whole server"),
         (["split", "blog"], "Missing argument 'LABEL=N%... | off'"),

@@ -2,18 +2,15 @@
 
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from drawbar.config import OperatorError
-from drawbar.config.api import ApiConfig
 from drawbar.exchange.http1 import Http1Connector
 from drawbar.exchange.policy import Policy
 from drawbar.net.reactor import Reactor
 from drawbar.pull.call import Call, CallHandler
-from drawbar.supervisor.front.secure import SecureDoor, exposed, make_context, plain_and_secure
+from drawbar.supervisor.front.secure import SecureDoor, exposed, plain_and_secure
 from tests.support.front import Authority
 from tests.support.server import PATIENCE_S
 
@@ -112,31 +109,3 @@ def test_what_others_reach_is_exposed(host: str, is_exposed: bool) -> None:
     with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unix:
         tcp.bind((host, 0))
         assert exposed([tcp, unix]) == ([f"{host}:{tcp.getsockname()[1]}"] if is_exposed else [])
-
-
-def test_without_a_certificate_there_is_no_tls() -> None:
-    assert make_context(ApiConfig()) is None
-
-
-def test_files_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    certificate, key = map(str, authority.issue("front"))
-    other = str(authority.issue("other")[1])
-    assert make_context(ApiConfig(cert_file=certificate, key_file=key)) is not None
-    for api, message in (
-        (ApiConfig(cert_file=certificate), f"{certificate} cannot be used"),
-        (ApiConfig(cert_file=certificate, key_file=other), f"{other} cannot be used: key values mismatch"),
-        (ApiConfig(cert_file=certificate, key_file=key, client_ca_file=key), f"{key} cannot be used"),
-    ):
-        with pytest.raises(OperatorError, match=message):
-            make_context(api)
-
-
-def test_a_key_with_a_password_asks_nobody(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    certificate, key = authority.issue("front")
-    locked = tmp_path / "locked.pem"
-    run = ["openssl", "ec", "-aes128", "-passout", "pass:secret", "-in", str(key), "-out", str(locked)]
-    subprocess.run(run, check=True, capture_output=True)
-    with pytest.raises(OperatorError, match="the key has a password"):
-        make_context(ApiConfig(cert_file=str(certificate), key_file=str(locked)))

@@ -22,6 +22,7 @@ from drawbar.cli.control.terminal import Style, is_quit, is_terminal, open_scree
 from drawbar.cli.control.text import plain
 from drawbar.cli.control.text import time as in_words
 from drawbar.cli.mistakes import complain
+from drawbar.cli.usage import Group
 from drawbar.config import OperatorError
 from drawbar.supervisor.control.api import MOST_WORKERS
 from drawbar.supervisor.control.status import Status
@@ -36,7 +37,7 @@ WAIT = click.option("--wait/--no-wait", default=True, help="Return when the new 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="The answer as the server gives it.")
 
 
-class Commands(click.Group):
+class Commands(Group):
     """The verbs. A server's refusal is told in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -206,7 +207,7 @@ def stacks(ctx: click.Context, pid: int | None, as_json: bool) -> int:
     return 0
 
 
-@ctl.group(short_help="The logs' files.")
+@ctl.group(cls=Group, short_help="The logs' files.")
 def logs() -> None:
     """The logs' files."""
 

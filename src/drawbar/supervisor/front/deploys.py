@@ -102,10 +102,13 @@ class Deploys:
             why = f"{app}: a deploy of {shown(running.deploy.new)} is under way: it {running.deploy.stage.value}"
             raise Refused(f"{why}; wait for its end, or `drawbar ctl rollback {app}`", "conflict")
 
-    def require_rest(self, by: str, *, of_own: bool = False) -> None:
-        """Raises OperatorError while a deploy is under way; of_own: one whose workers are of this master."""
+    def require_rest(self, by: str, *, of_own: bool = False, of_app: str | None = None) -> None:
+        """Raises OperatorError while a deploy is under way.
+
+        of_own: one whose workers are of this master. of_app: one of that application; None: of any.
+        """
         for app, running in self._running.items():
-            if not of_own or running.version is not None:
+            if of_app in (None, app) and (not of_own or running.version is not None):
                 right = f"wait for its end, or `drawbar ctl rollback {app}`"
                 raise OperatorError(f"{by}: a deploy of {app} is under way", right=right)
 

@@ -30,6 +30,7 @@ from drawbar.pull.leaving import Leaving
 from drawbar.pull.told import values_of
 from drawbar.supervisor.child import Reporter
 from drawbar.supervisor.front import secure
+from drawbar.supervisor.front.certificates import make_context
 from drawbar.supervisor.front.line import Line, Notes
 from drawbar.supervisor.front.place import FIGURES
 from drawbar.supervisor.front.plan import make_queue, routes_of
@@ -62,7 +63,7 @@ def run_front(
     report_fd = report.fileno() if isinstance(report, Reporter) else -1
     log = Log.from_config(config.log)
     stacks = Stacks(log)
-    context = secure.make_context(config.api)
+    context = make_context(config.api)
     # Workers that are attached are no connections of the site: none of them takes a client's file.
     raise_open_files(config.limits.connections + config.api.attached * (secure.FILES_A_LINE if context else 1))
     granted = read_tokens(config)

@@ -1,4 +1,4 @@
-"""TLS of a front's API: certificates from the configuration, and what has come by TLS to the reactor.
+"""TLS of a front's API: what has come by it, on its way to the reactor.
 
 Every TCP socket of the API speaks TLS when there is a certificate, and none does without. A Unix socket never does: its
 permissions say who gets there, and nobody listens on the way.
@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from drawbar.config import OperatorError
 from drawbar.config.binds import is_loopback
 from drawbar.net.listener import serve_for
 from drawbar.pull.attached import open_door
@@ -19,48 +18,11 @@ from drawbar.pull.waker import Waker
 if TYPE_CHECKING:
     import ssl
 
-    from drawbar.config.api import ApiConfig
     from drawbar.net.listener import Connector
     from drawbar.net.reactor import Reactor
 
 FILES_A_LINE = 3
 """Open files for a connection by TLS: its socket, and the pair between pump and reactor."""
-
-
-def make_context(api: ApiConfig) -> ssl.SSLContext | None:
-    """TLS as the configuration has it, read anew by each front; None without. Raises OperatorError."""
-    if api.cert_file is None:
-        return None
-    import ssl  # only who has a certificate needs it: some 4 MB
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # RFC 8996: older ones "MUST NOT be used".
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # RFC 5746 section 5: nobody who attaches needs to negotiate again.
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(api.cert_file, api.key_file, password=_no_password)
-    except (OSError, ssl.SSLError, ValueError) as error:
-        raise _unusable("--api-cert-file", api.key_file or api.cert_file, error) from error
-    if api.client_ca_file is not None:
-        try:
-            context.load_verify_locations(api.client_ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise _unusable("--api-client-ca", api.client_ca_file, error) from error
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def _no_password() -> str:
-    raise ValueError("the key has a password, and nobody is there to be asked for it")
-
-
-def _unusable(option: str, path: str, error: Exception) -> OperatorError:
-    reason = (getattr(error, "reason", None) or "").replace("_", " ").lower()
-    why = reason or getattr(error, "strerror", None) or str(error)
-    right = "name a file in PEM that the front's user can read"
-    return OperatorError(f"{path} cannot be used: {why}", where=option, right=right)
 
 
 def plain_and_secure(

@@ -50,7 +50,8 @@ def require_one(loaded: Loaded) -> Loaded:
     """
     for item in loaded.effective:
         if item.setting.key == "server.workers" and item.origin is Origin.OPTION and str(item.value) != "1":
-            raise OperatorError("a front is one process, as one queue is in one place", where="--workers")
+            right = f"write drawbar run TARGET --split --workers {item.value}, or workers = {item.value} in [apps.NAME]"
+            raise OperatorError("a front is one process, as one queue is in one place", where="--workers", right=right)
     return loaded
 
 

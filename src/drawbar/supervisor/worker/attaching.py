@@ -145,17 +145,16 @@ def server_name(front: FrontUrl) -> tuple[str, int | None]:
 
 def make_context(work: WorkConfig) -> ssl.SSLContext:
     """TLS as the configuration has it; the front is always verified. Raises OperatorError."""
-    import ssl  # only who has a front with TLS needs it
+    import ssl  # only who has a front with TLS needs these
+
+    from drawbar.supervisor import pem
 
     try:
         context = ssl.create_default_context(cafile=work.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise _unusable("--from-ca", work.ca_file, error) from error
+    except OSError as error:
+        raise pem.why_not_authorities(pem.Named("--from-ca", work.ca_file), error) from error
     if work.cert_file is not None:
-        try:
-            context.load_cert_chain(work.cert_file, work.key_file)
-        except (OSError, ssl.SSLError) as error:
-            raise _unusable("--from-cert", work.cert_file, error) from error
+        pem.load_pair(context, pem.Named("--from-cert", work.cert_file), pem.Named("--from-key", work.key_file))
     return context
 
 
