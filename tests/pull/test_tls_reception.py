@@ -3,6 +3,7 @@
 import queue
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -10,8 +11,9 @@ from typing import Self
 
 import pytest
 
+from drawbar.pull.sparing import MOST_LINES
 from drawbar.pull.tls_pump import Pump
-from drawbar.pull.tls_reception import Received, Reception
+from drawbar.pull.tls_reception import CROWD, HANDSHAKE_BYTES, PARTING_BYTES, Received, Reception
 from tests.support.descriptors import descriptors, next_descriptor
 from tests.support.front import Authority
 from tests.support.raw import RawClient
@@ -27,6 +29,7 @@ class Hall:
         self.address: tuple[str, int] = self.listener.getsockname()
         self.lines: queue.Queue[str] = queue.Queue()
         self._arrived: queue.Queue[None] = queue.Queue()
+        self.became_quiet = threading.Event()
         self.pump = Pump()
         self.reception = Reception(
             [self.listener],
@@ -35,6 +38,7 @@ class Hall:
             **{"most": 10_000, **options},  # type: ignore[arg-type]
             on_arrived=lambda: self._arrived.put(None),
             tell=self.lines.put,
+            on_quiet=self.became_quiet.set,
         )
 
     def __enter__(self) -> Self:
@@ -243,3 +247,61 @@ def test_who_shakes_hands_when_it_is_stopped_may_finish(authority: Authority) ->
         hall.reception.wait()
         for client in crowd:
             client.close()
+
+
+def test_a_hello_without_end_is_refused(hall: Hall) -> None:
+    with hall.connect() as client:
+        length = 2 * HANDSHAKE_BYTES - 4
+        hello = b"\x01" + length.to_bytes(3, "big") + b"\x03\x03" + bytes(length - 2)
+        pieces = [hello[at : at + 16_384] for at in range(0, len(hello), 16_384)]
+        for piece in pieces[: HANDSHAKE_BYTES // 16_384 + 1]:
+            client.sendall(b"\x16\x03\x01" + len(piece).to_bytes(2, "big") + piece)
+        assert hall.wait_for_line() == f"127.0.0.1 was refused: its handshake has more than {HANDSHAKE_BYTES} bytes"
+        assert said_by(client) == b""
+
+
+def test_one_that_was_refused_is_not_listened_to_for_ever(hall: Hall) -> None:
+    with hall.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert said_by(client).startswith(b"HTTP/1.1 400 ")
+        # Within the patience for one that is slow to close: closed with bytes unread, it is a reset.
+        with pytest.raises(ConnectionError):
+            for _ in range(1_000):
+                client.sendall(bytes(PARTING_BYTES))
+
+
+def test_a_refused_one_gives_way_before_one_that_shakes_hands(authority: Authority) -> None:
+    with Hall(authority.server_context(), most_guests=2) as hall:
+        first, refused = hall.connect(), hall.connect()
+        refused.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        hall.wait_for_line()
+        with hall.connect() as third:
+            third.sendall(b"BREW / HTTP/1.1\r\n\r\n")
+            assert said_by(third).startswith(b"HTTP/1.1 400 ")
+        with secured(first, authority):
+            hall.fetch().socket.close()
+        refused.close()
+
+
+def test_the_log_of_a_flood_is_short(hall: Hall) -> None:
+    for _ in range(3 * MOST_LINES):
+        with hall.connect() as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert said_by(client).startswith(b"HTTP/1.1 400 ")
+    hall.reception.close()
+    lines = [hall.wait_for_line() for _ in range(MOST_LINES + 1)]
+    assert lines[:-1] == ["127.0.0.1 was refused: it speaks no TLS"] * MOST_LINES
+    assert lines[-1] == f"{2 * MOST_LINES} more lines of this kind within 10 s were not written"
+    assert hall.lines.empty()
+
+
+def test_when_a_crowd_has_gone_somebody_is_told(hall: Hall) -> None:
+    hall.connect().close()
+    crowd = [hall.connect() for _ in range(CROWD + 1)]
+    # They were accepted in their order.
+    crowd[-1].sendall(b"GET / HTTP/1.1\r\n\r\n")
+    assert said_by(crowd[-1]).startswith(b"HTTP/1.1 400 ")
+    assert not hall.became_quiet.is_set()
+    for client in crowd:
+        client.close()
+    assert hall.became_quiet.wait(PATIENCE_S)

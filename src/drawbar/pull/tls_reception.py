@@ -3,9 +3,10 @@
 Lives here: one guest's handshake, step by step, and the thread that has them all. A guest whose handshake is complete
 goes to the pump, and the end of its line that the reactor is to serve on waits to be fetched.
 
-Law: whoever has not shaken hands costs nobody else anything. A guest has HANDSHAKE_S for it. There are MOST_GUESTS at
-most; past that the one that has taken longest goes, as an honest one takes a few round trips. Who speaks plain HTTP is
-told so, in HTTP.
+Law: whoever has not shaken hands costs nobody else anything. A guest has HANDSHAKE_S and HANDSHAKE_BYTES for it. There
+are MOST_GUESTS at most; past that one that was refused goes, or the one that has taken longest, as an honest one takes a
+few round trips. Nothing is done for each guest but when it has sent something. Who speaks plain HTTP is told so, in
+HTTP. However many are refused, the log stays short.
 """
 
 import selectors
@@ -19,12 +20,16 @@ from typing import Final, NamedTuple
 
 from drawbar.pull.attempt import tune
 from drawbar.pull.problem import Problem
+from drawbar.pull.sparing import Sparing
 from drawbar.pull.tls_pump import Pump, TlsCodec
 from drawbar.pull.waker import Waker
 from drawbar.wire.h1 import response_head
 
 HANDSHAKE_S: Final = 10.0
-"""From the connection to the last message; how long each may be, certificates included, OpenSSL bounds."""
+"""From the connection to the last message."""
+HANDSHAKE_BYTES: Final = 65_536
+"""Of all that a guest says until then: a hello has 2 KB at most, and a chain of certificates some 10. OpenSSL would hold
+131 KB of a hello that goes on, twice, for each of a thousand guests."""
 MOST_GUESTS: Final = 1_000
 ACCEPT_BATCH: Final = 64
 """Connections accepted in one go."""
@@ -33,6 +38,10 @@ FAREWELL_S: Final = 1.0
 """For those who are shaking hands when there is to be no more of it: they were accepted, and may have a question."""
 PARTING_S: Final = 2.0
 """For one that was refused to read why, and close."""
+PARTING_BYTES: Final = 262_144
+"""Read away meanwhile, as it may not have noticed yet; who sends on and on would keep the thread from the others."""
+CROWD: Final = 100
+"""Guests at once, beyond which what they have left in memory is given back when the last is gone."""
 RETRY_S: Final = 1.0
 """Without room, or descriptors, for another connection; then accepting is tried again."""
 VANISH_S: Final = 10.0
@@ -72,7 +81,7 @@ class Guest:
         self.codec = codec
         self.deadline = deadline
         self.unsent = b""
-        self.has_spoken = False
+        self.heard_bytes = 0
         self.is_parting = False
 
     @property
@@ -88,17 +97,22 @@ class Guest:
             return False
         if not data:
             raise ConnectionResetError
+        is_first = self.heard_bytes == 0
+        self.heard_bytes += len(data)
         if self.is_parting:
             # Read away: closed with bytes unread, the connection would be reset, and the answer with it.
+            if self.heard_bytes > PARTING_BYTES:
+                raise ConnectionResetError
             return False
-        if not self.has_spoken and data[0] != HANDSHAKE_RECORD:
+        if is_first and data[0] != HANDSHAKE_RECORD:
             raise Refused("it speaks no TLS", plain_answer())
-        self.has_spoken = True
         self.codec.feed(data)
         try:
             done = self.codec.shake_hands()
         except ssl.SSLError as error:
             raise Refused(f"TLS fails: {reason_of(error)}", self.codec.output()) from error
+        if not done and self.heard_bytes > HANDSHAKE_BYTES:
+            raise Refused(f"its handshake has more than {HANDSHAKE_BYTES} bytes", b"")
         self.unsent += self.codec.output()
         self.send()
         return done
@@ -107,6 +121,9 @@ class Guest:
         """Says the last thing, and waits for its end."""
         self.is_parting = True
         self.deadline = now + PARTING_S
+        self.heard_bytes = 0
+        # Nothing is asked of it any more, and it is the most of what a guest costs.
+        del self.codec
         self.unsent += last
         self.send()
 
@@ -144,7 +161,8 @@ class Reception:
 
     most: lines the pump may have; past it who comes waits in the kernel's queue. on_arrived: called, on this thread,
     when there is something to fetch. tell: takes a line for the log, about a peer that was refused or what went wrong.
-    most_guests, handshake_s: as the module has them.
+    on_quiet: called, on this thread, when the last guest of a crowd is gone. most_guests, handshake_s: as the module has
+    them.
     """
 
     def __init__(
@@ -156,6 +174,7 @@ class Reception:
         most: int,
         on_arrived: Callable[[], object],
         tell: Callable[[str], object],
+        on_quiet: Callable[[], object] = lambda: None,
         most_guests: int = MOST_GUESTS,
         handshake_s: float = HANDSHAKE_S,
     ) -> None:
@@ -164,14 +183,17 @@ class Reception:
         self._pump = pump
         self._most = most
         self._on_arrived = on_arrived
-        self._tell = tell
+        self._on_quiet = on_quiet
+        self._log = Sparing(tell)
         self._most_guests = most_guests
         self._handshake_s = handshake_s
         self._selector = selectors.DefaultSelector()
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ)
         self._guests: dict[Guest, None] = {}
-        """Those that have been here longest come first."""
+        self._parting: dict[Guest, None] = {}
+        """Those that were refused. In either, who has been there longest comes first, and so does the next deadline."""
+        self._was_crowded = False
         self._arrived: deque[Received] = deque()
         self._accepts = False
         self._look_at = 0.0
@@ -210,7 +232,7 @@ class Reception:
 
     def _run(self) -> None:
         has_ended = False
-        while not self._is_stopped or self._guests:
+        while not self._is_stopped or self._guests or self._parting:
             self._attend(time.monotonic())
             if self._is_stopped and not has_ended:
                 has_ended = True
@@ -223,14 +245,17 @@ class Reception:
                 else:
                     self._accept(key.data)
             self._show_out(time.monotonic())
+        self._log.finish()
         self._selector.close()
 
     def _hurry(self, until: float) -> None:
-        for guest in self._guests:
+        for guest in (*self._guests, *self._parting):
             guest.deadline = min(guest.deadline, until)
 
     def _patience(self) -> float | None:
-        times = [guest.deadline for guest in self._guests]
+        times = [next(iter(guests)).deadline for guests in (self._guests, self._parting) if guests]
+        if self._log.due is not None:
+            times.append(self._log.due)
         if not self._accepts and not self._is_stopped:
             times.append(self._look_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
@@ -256,14 +281,15 @@ class Reception:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._tell(f"cannot accept a connection: {error.strerror}")
-                self._look_at = time.monotonic() + RETRY_S
+                now = time.monotonic()
+                self._log.say(f"cannot accept a connection: {error.strerror}", now)
+                self._look_at = now + RETRY_S
                 return
             self._welcome(sock, address[:2], listener)
 
     def _welcome(self, sock: socket.socket, peer: Peer, listener: socket.socket) -> None:
-        while len(self._guests) >= self._most_guests:
-            self._drop(next(iter(self._guests)))
+        while len(self._guests) + len(self._parting) >= self._most_guests:
+            self._drop(next(iter(self._parting or self._guests)))
         try:
             sock.setblocking(False)
             tune(sock, VANISH_S)
@@ -274,12 +300,13 @@ class Reception:
             return
         guest = Guest(sock, peer, listener, codec, time.monotonic() + self._handshake_s)
         self._guests[guest] = None
+        self._was_crowded = self._was_crowded or len(self._guests) + len(self._parting) > CROWD
         self._selector.register(sock, guest.events, guest)
         # It may have spoken already.
         self._step(guest)
 
     def _step(self, guest: Guest) -> None:
-        if guest not in self._guests:
+        if not self._has(guest):
             # Dropped a moment ago, for another one.
             return
         try:
@@ -290,8 +317,11 @@ class Reception:
             self._refuse(guest, refused)
         except OSError:
             self._drop(guest)
-        if guest in self._guests:
+        if self._has(guest):
             self._selector.modify(guest.socket, guest.events, guest)
+
+    def _has(self, guest: Guest) -> bool:
+        return guest in self._guests or guest in self._parting
 
     def _let_in(self, guest: Guest) -> None:
         del self._guests[guest]
@@ -301,27 +331,37 @@ class Reception:
             given = self._pump.add(guest.socket, guest.codec, first, guest.unsent + guest.codec.output())
         except OSError as error:
             guest.socket.close()
-            self._tell(f"{guest.peer[0]} cannot be served: {error.strerror or error}")
+            self._log.say(f"{guest.peer[0]} cannot be served: {error.strerror or error}", time.monotonic())
             return
         self._arrived.append(Received(given, guest.peer, guest.listener))
         self._on_arrived()
 
     def _refuse(self, guest: Guest, refused: Refused) -> None:
-        self._tell(f"{guest.peer[0]} was refused: {refused}")
+        now = time.monotonic()
+        self._log.say(f"{guest.peer[0]} was refused: {refused}", now)
+        del self._guests[guest]
+        self._parting[guest] = None
         try:
-            guest.part(refused.last, time.monotonic())
+            guest.part(refused.last, now)
         except OSError:
             self._drop(guest)
 
     def _show_out(self, now: float) -> None:
-        for guest in [guest for guest in self._guests if guest.deadline <= now]:
-            if not guest.is_parting:
-                self._tell(
-                    f"{guest.peer[0]} was refused: its handshake was not complete within {self._handshake_s:g} s"
-                )
+        while self._guests and (guest := next(iter(self._guests))).deadline <= now:
+            why = f"its handshake was not complete within {self._handshake_s:g} s"
+            self._log.say(f"{guest.peer[0]} was refused: {why}", now)
             self._drop(guest)
+        while self._parting and (guest := next(iter(self._parting))).deadline <= now:
+            self._drop(guest)
+        self._log.settle(now)
+        if self._was_crowded and not self._guests and not self._parting:
+            self._was_crowded = False
+            self._on_quiet()
 
     def _drop(self, guest: Guest) -> None:
-        del self._guests[guest]
+        if guest in self._guests:
+            del self._guests[guest]
+        else:
+            del self._parting[guest]
         self._selector.unregister(guest.socket)
         guest.socket.close()

@@ -183,7 +183,8 @@ def signal_answered():
 
 def give_back_memory():
     """Returns free pages inside the heap to the system (malloc_trim(3)): what importing left, before it is shared."""
-    malloc_trim(0)
+    with nogil:
+        malloc_trim(0)
 
 
 # Tracing would take the interpreter's lock, in a handler that must not.

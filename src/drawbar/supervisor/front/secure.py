@@ -14,6 +14,7 @@ from drawbar.config.binds import is_loopback
 from drawbar.net.listener import serve_for
 from drawbar.pull.attached import open_door
 from drawbar.pull.waker import Waker
+from drawbar.supervisor.process import give_back_memory
 
 if TYPE_CHECKING:
     import ssl
@@ -63,7 +64,13 @@ class SecureDoor:
         self._arrivals = Waker()
         self._pump = Pump()
         self._reception = Reception(
-            listeners, context, self._pump, most=most, on_arrived=self._arrivals.wake, tell=tell
+            listeners,
+            context,
+            self._pump,
+            most=most,
+            on_arrived=self._arrivals.wake,
+            tell=tell,
+            on_quiet=give_back_memory,
         )
 
     def open(self, reactor: Reactor) -> None:
