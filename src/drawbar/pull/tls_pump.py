@@ -29,9 +29,9 @@ READ_BYTES: Final = 65_536
 FIRST_READ_BYTES: Final = 4_096
 """Of a peer that has not shown that it sends data: no more than 150 key updates in a turn, some 5 ms."""
 CHATTER_BYTES: Final = 24_576
-"""What a peer may send of TLS itself, without data that makes up for it: two tickets with a certificate, which are the most
-that an honest one does, and a whole record of data of which the last byte is still to come. A key update is due once in
-2**24 records (RFC 8446 section 5.5)."""
+"""What a peer may send of TLS itself, without data that makes up for it: two tickets with a certificate, which are the
+most that an honest one does, and a whole record of data of which the last byte is still to come. A key update is due
+once in 2**24 records (RFC 8446 section 5.5)."""
 DATA_WORTH: Final = 24
 """Bytes on the wire that one of data accounts for: alone in its record (RFC 8446 section 5.2) it has 22 around it."""
 HELD_BYTES: Final = 262_144

@@ -4,8 +4,8 @@ Lives here: one guest's handshake, step by step, and the thread that has them al
 goes to the pump, and the end of its line that the reactor is to serve on waits to be fetched.
 
 Law: whoever has not shaken hands costs nobody else anything. A guest has HANDSHAKE_S and HANDSHAKE_BYTES for it. There
-are MOST_GUESTS at most; past that one that was refused goes, or the one that has taken longest, as an honest one takes a
-few round trips. Nothing is done for each guest but when it has sent something. Who speaks plain HTTP is told so, in
+are MOST_GUESTS at most; past that one that was refused goes, or the one that has taken longest, as an honest one takes
+a few round trips. Nothing is done for each guest but when it has sent something. Who speaks plain HTTP is told so, in
 HTTP. However many are refused, the log stays short.
 """
 
@@ -28,8 +28,8 @@ from drawbar.wire.h1 import response_head
 HANDSHAKE_S: Final = 10.0
 """From the connection to the last message."""
 HANDSHAKE_BYTES: Final = 65_536
-"""Of all that a guest says until then: a hello has 2 KB at most, and a chain of certificates some 10. OpenSSL would hold
-131 KB of a hello that goes on, twice, for each of a thousand guests."""
+"""Of all that a guest says until then: a hello has 2 KB at most, and a chain of certificates some 10. OpenSSL would
+hold 131 KB of a hello that goes on, twice, for each of a thousand guests."""
 MOST_GUESTS: Final = 1_000
 ACCEPT_BATCH: Final = 64
 """Connections accepted in one go."""
@@ -161,8 +161,8 @@ class Reception:
 
     most: lines the pump may have; past it who comes waits in the kernel's queue. on_arrived: called, on this thread,
     when there is something to fetch. tell: takes a line for the log, about a peer that was refused or what went wrong.
-    on_quiet: called, on this thread, when the last guest of a crowd is gone. most_guests, handshake_s: as the module has
-    them.
+    on_quiet: called, on this thread, when the last guest of a crowd is gone. most_guests, handshake_s: as the module
+    has them.
     """
 
     def __init__(
