@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,9 @@ def children(pid: int) -> dict[int, str]:
     """The processes of a master, with their titles."""
     found = {}
     for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-        found[child] = Path(f"/proc/{child}/cmdline").read_bytes().rstrip(b"\0").decode()
+        # One that ends now has none any more.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found[child] = Path(f"/proc/{child}/cmdline").read_bytes().rstrip(b"\0").decode()
     return found
 
 
