@@ -1,5 +1,6 @@
 """Who the client is: what listed proxies say is believed, as far as it goes, and what anybody else says is not."""
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawbar.exchange.forwarded import Client, Proxies, client_of
+from drawbar.exchange.forwarded import Client, Proxies, _split, client_of
 
 FIELDS = (
     "forwarded",
@@ -219,3 +220,28 @@ def test_a_proxy_that_sets_no_field_changes_nothing(fields: dict[str, list[str]]
     assert client_of(PROXY, "http", Proxies(members("10.0.0.0/8"), []), fields) == Client(
         PROXY, "http", None, None, None
     )
+
+
+# -- a client's part of a field, as long as a head
+
+
+HOSTILE = ["," * 30_000, "a" * 30_000, '",' * 15_001, "a=" * 15_000 + '"', ";" * 30_000, 'a="' * 10_000, "\\" * 30_000]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: value[:3])
+def test_what_a_client_wrote_before_it_does_not_hide_what_the_nearest_proxy_said(value: str) -> None:
+    fields = {"forwarded": [value + ", for=192.0.2.7;proto=https"]}
+    client = client_of(PROXY, "http", Proxies(members("10.0.0.0/8"), FIELDS), fields)
+    assert (client.address, client.scheme) == (("192.0.2.7", 0), "https")
+
+
+@given(st.text(alphabet='a",; \\=', max_size=30))
+def test_elements_are_split_where_an_even_number_of_quotes_follows(text: str) -> None:
+    assert _split(text, ",") == re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', text)
+
+
+def test_a_port_of_thousands_of_digits_is_none() -> None:
+    proxies = Proxies(members("10.0.0.0/8"), FIELDS)
+    long = "9" * 5_000
+    assert client_of(PROXY, "http", proxies, {"x-forwarded-for": [f"192.0.2.7:{long}"]}).address == ("192.0.2.7", 0)
+    assert client_of(PROXY, "http", proxies, {"x-forwarded-port": [long]}).port is None

@@ -89,16 +89,31 @@ def _rightmost_untrusted(nodes: Sequence[str], peer: Address | None, proxies: Pr
 
 
 # RFC 7239 section 4: forwarded-pair = token "=" value; value = token / quoted-string
-_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*(?:;|$)')
+_PAIR = re.compile(r'\s*([!#$%&\'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Text between separators that an even number of quotes follows: a client's unpaired one to the left ends before
+    what the nearest proxy wrote. In one pass, as a client may write a head full of separators."""
+    quoted = text.split('"')
+    elements: list[list[str]] = [[]]
+    for left, part in enumerate(quoted, 1 - len(quoted)):
+        first, *others = [part] if left % 2 else part.split(separator)
+        elements[-1].append(first)
+        elements += [[other] for other in others]
+        if left:
+            elements[-1].append('"')
+    return ["".join(parts) for parts in elements]
 
 
 def _parse_forwarded(values: Sequence[str]) -> list[dict[str, str]]:
     elements: list[dict[str, str]] = []
     for value in values:
-        for element in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', value):
+        for element in _split(value, ","):
+            matches = [match for pair in _split(element, ";") if (match := _PAIR.fullmatch(pair))]
             pairs = {
                 match[1].lower(): re.sub(r"\\(.)", r"\1", match[2]) if match[2] is not None else match[3]
-                for match in _PAIR.finditer(element)
+                for match in matches
             }
             if pairs:
                 elements.append(pairs)
@@ -123,6 +138,7 @@ def _host(text: str | None) -> str | None:
     return text if text and _HOST.match(text) else None
 
 
+PORT_DIGITS = 5
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -165,5 +181,6 @@ def client_of(peer: Address | None, scheme: str, proxies: Proxies, fields: dict[
 
 
 def _is_decimal(text: str) -> bool:
-    """ASCII digits alone: a superscript is a digit to str.isdigit() and none to int()."""
-    return text.isascii() and text.isdigit()
+    """ASCII digits alone, as many as a port has: a superscript is a digit to str.isdigit() and none to int(), which
+    raises at thousands of digits as well."""
+    return len(text) <= PORT_DIGITS and text.isascii() and text.isdigit()
