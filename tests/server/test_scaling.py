@@ -101,6 +101,21 @@ def test_those_that_wait_bring_all_there_may_be_and_no_more(scaled: Scaled, conn
     assert connect(site).request(PID).status == 200
 
 
+def test_the_one_that_is_idle_goes(scaled: Scaled, connect: Connect, tmp_path: Path) -> None:
+    site = scaled("min = 1", "max = 2", "scale_idle = 0.3")
+    first = os.pidfd_open(int(connect(site).request(PID).body))
+    clients = [hold(site, connect, tmp_path / name) for name in ("first", "second")]
+    site.log.wait_for_many("holding ", 2)
+    os.close(os.open(tmp_path / "first", os.O_WRONLY))
+    assert clients[0].response().body == b"ok"
+    # The second worker has a request still.
+    wait_for_end(first)
+    os.close(os.open(tmp_path / "second", os.O_WRONLY))
+    assert clients[1].response().body == b"ok"
+    assert counts(site) == [2, 1]
+    assert connect(site).request(PID).status == 200
+
+
 def test_a_number_by_hand_holds_until_the_next_reload(scaled: Scaled, connect: Connect) -> None:
     site = scaled("min = 1", "max = 4", "scale_idle = 0.2")
     ctl(site, "workers", "3")

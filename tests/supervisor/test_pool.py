@@ -108,6 +108,24 @@ def test_who_leaves_a_removed_slot_keeps_the_time_it_was_given() -> None:
     assert decide(subject, 102.0) == [Stop(31)]
 
 
+def test_who_is_to_go_first_goes_and_the_others_keep_their_slots() -> None:
+    subject = pool(worker(1, READY), worker(2, READY), worker(3, READY), slots=3, booted=True)
+    subject.on_resize(2, go_first=[1, 3, 2])
+    assert [slot.number for slot in subject.slots] == [2, 3]
+    assert decide(subject, 100.0) == [Stop(11)]
+    subject.on_asked_to_stop(subject.workers[0], 100.0)
+    # The lowest number that is free, and then those beyond.
+    subject.on_resize(4)
+    assert [slot.number for slot in subject.slots] == [1, 2, 3, 4]
+    assert decide(subject, 100.0) == [Fork(1, 1), Fork(4, 1)]
+
+
+def test_without_a_wish_the_highest_slots_go() -> None:
+    subject = pool(worker(2, READY), worker(3, READY), slots=3, booted=True)
+    subject.on_resize(1, go_first=[7])
+    assert [slot.number for slot in subject.slots] == [1]
+
+
 def test_development_waits_for_a_change_after_a_failed_first_start() -> None:
     subject = pool(worker(1, STARTING), slots=1, patient=True)
     subject.workers[0].failure = "syntax error"

@@ -155,6 +155,16 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.on_resize(count, until)
         self._act()
 
+    @rule(count=st.integers(1, MOST_SLOTS), first=st.permutations(range(1, MOST_SLOTS + 1)))
+    @precondition(lambda self: self.pool.ending is None)
+    def is_resized_by_who_is_idle(self, count: int, first: list[int]) -> None:
+        before = {slot.number for slot in self.pool.slots}
+        self.pool.on_resize(count, go_first=first)
+        after = {slot.number for slot in self.pool.slots}
+        assert len(after) == count
+        assert after <= before or before <= after
+        self._act()
+
     @rule()
     @precondition(lambda self: self.pool.ending is None and self.pids > 2 * MOST_SLOTS)
     def is_halted(self) -> None:

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from drawbar.supervisor.scaling import Facts, Scale, Scaling, Staff, fits_into
+from drawbar.supervisor.scaling import Facts, Scale, Scaling, Staff, fits_into, order_of_leaving
 
 SCALE = Scale(least=0, most=3, wait_s=0.1, idle_s=60.0)
 
@@ -184,6 +184,20 @@ def test_whatever_comes_the_range_holds_nobody_waits_for_ever_and_silence_brings
     assert world.wanted == scale.least
     assert all(scale.least <= wanted <= scale.most for wanted in world.history)
     assert all(abs(after - before) <= 1 for before, after in zip(world.history, world.history[1:], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("loads", "order"),
+    [
+        ({}, []),
+        ({1: 0, 2: 0, 3: 0}, [3, 2, 1]),
+        ({1: 0, 2: 4, 3: 1}, [1, 3, 2]),
+        # Who does not serve yet has nothing, and no room either.
+        ({1: 0, 2: -1, 3: 2}, [2, 1, 3]),
+    ],
+)
+def test_who_has_least_to_do_goes_first(loads: dict[int, int], order: list[int]) -> None:
+    assert order_of_leaving(loads) == order
 
 
 @settings(max_examples=100, deadline=None)

@@ -168,7 +168,7 @@ def _user() -> str:
     import pwd  # for a mistake only
 
     try:
-        return pwd.getpwuid(os.geteuid()).pw_name
+        return f"the user {pwd.getpwuid(os.geteuid()).pw_name}"
     except KeyError:
         return f"the user {os.geteuid()}"
 

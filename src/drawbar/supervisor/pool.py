@@ -12,8 +12,9 @@ Invariants:
 """
 
 import enum
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -317,19 +318,31 @@ class Pool(Struct):
         for slot in self.slots:
             slot.failures, slot.retry_at = 0, -math.inf
 
-    def on_resize(self, count: int, until: Mapping[int, float] | None = None, *, on_trial: bool = False) -> None:
+    def on_resize(
+        self,
+        count: int,
+        until: Mapping[int, float] | None = None,
+        *,
+        on_trial: bool = False,
+        go_first: Sequence[int] = (),
+    ) -> None:
         """There shall be so many workers; a smaller number sends the highest slots away, some at a time `until`.
 
-        on_trial: a reload wants it, which may fail, so nobody goes before the generation it begins serves.
+        on_trial: a reload wants it, which may fail, so nobody goes before the generation it begins serves. go_first:
+        slots that go before the highest, in this order.
         """
+        numbers = sorted((slot.number for slot in self.slots), reverse=True)
+        order = dict.fromkeys([*(number for number in go_first if number in numbers), *numbers])
+        going = list(order)[: max(0, len(numbers) - count)]
+        self.slots = [slot for slot in self.slots if slot.number not in going]
+        free = (number for number in itertools.count(1) if number not in numbers)
+        self.slots += [Slot(number) for number in itertools.islice(free, count - len(self.slots))]
+        self.slots.sort(key=lambda slot: slot.number)
+        stay = {slot.number for slot in self.slots}
         for worker in self.workers:
             # One whose slot went earlier keeps its time.
-            worker.until = (until or {}).get(worker.slot, worker.until if worker.slot > count else -math.inf)
-            worker.until_generation = self.generation + 1 if on_trial and worker.slot > count else 0
-        numbers = {slot.number for slot in self.slots}
-        self.slots = [slot for slot in self.slots if slot.number <= count]
-        self.slots += [Slot(number) for number in range(1, count + 1) if number not in numbers]
-        self.slots.sort(key=lambda slot: slot.number)
+            worker.until = -math.inf if worker.slot in stay else (until or {}).get(worker.slot, worker.until)
+            worker.until_generation = self.generation + 1 if on_trial and worker.slot not in stay else 0
 
     def on_halt(self) -> None:
         """All workers go, the master stays."""

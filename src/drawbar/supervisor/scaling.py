@@ -1,8 +1,8 @@
 """How many processes an application has, between a least and a most: more when requests wait, fewer when they need not.
 
-Pure: facts and time come in, a number goes out. The measure is how long requests wait for a worker, and how much was
-under way at once; not the processor, which a worker that waits for a database leaves idle, and not a rate of requests,
-which says nothing of how long each takes (docs/decisions).
+Pure: facts and time come in, a number goes out, and who is to go first. The measure is how long requests wait for a
+worker, and how much was under way at once; not the processor, which a worker that waits for a database leaves idle, and
+not a rate of requests, which says nothing of how long each takes (docs/decisions).
 
 Up: the one that waits longest has waited too long, and no start is under way: one more, and the next only when that one
 has had its chance. From none: as soon as anybody waits. Down: for a while, everything under way would have fitted into
@@ -12,6 +12,7 @@ Invariant: the number is never outside of the range, and changes by one at a tim
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -102,6 +103,14 @@ class Scaling(Struct):
         # They are about those that were there: the next tell what came of it.
         self.facts = self.facts._replace(oldest_s=0.0)
         return wanted
+
+
+def order_of_leaving(loads: Mapping[int, int]) -> list[int]:
+    """Slots in the order in which they are given up: the least busy first, the highest of those that are alike.
+
+    loads: requests under way, by slot; -1 where no worker serves.
+    """
+    return sorted(loads, key=lambda slot: (loads[slot], -slot))
 
 
 def fits_into(facts: Facts, staff: Staff, processes: int) -> bool:

@@ -23,7 +23,7 @@ from drawbar.supervisor.pool import Boot, Ending, Pool, Slot, Strategy, Timing, 
 from drawbar.supervisor.preload.nursery import Nursery
 from drawbar.supervisor.reloading import timing_of
 from drawbar.supervisor.reports import Reports
-from drawbar.supervisor.scaling import Facts, Scale, Scaling, Staff
+from drawbar.supervisor.scaling import Facts, Scale, Scaling, Staff, order_of_leaving
 from drawbar.supervisor.trade import Trade
 from drawbar.supervisor.vitals import interval
 from drawbar.supervisor.words import plural
@@ -93,6 +93,7 @@ class Team:
         self.log = log
         self.listeners = Listeners(spec.config, slots=()) if listeners is None else listeners
         self.is_resized = is_resized
+        self._is_apart = listeners is None
         self.interface = ""
         """What the workers found the application to be."""
         self.former: Former | None = None
@@ -141,7 +142,7 @@ class Team:
             private=all_private if listeners is None else ground.private,
             on_ready=self._on_ready,
             clock=ground.clock,
-            is_apart=listeners is None,
+            is_apart=self._is_apart,
         )
 
     @property
@@ -287,12 +288,28 @@ class Team:
         self.pool.strategy = Strategy(config.lifecycle.reload_strategy)
 
     def set_count(self, count: int, *, on_trial: bool = False) -> None:
-        """The highest slots go first; who leaves one serves on while new connections are led past it."""
+        """The highest slots go first; who leaves one serves on while new connections are led past it.
+
+        Of those that dial, who has nothing to do goes before who has. Not where a reload wants it: it may take a while
+        until they go, and who is busy then nobody knows now.
+        """
         delays = {slot: self.listeners.retire_slot(slot) for slot in sorted(self.slots(), reverse=True) if slot > count}
         until = {slot: self._clock() + delay for slot, delay in delays.items() if delay}
-        self.pool.on_resize(count, until, on_trial=on_trial)
+        self.pool.on_resize(count, until, on_trial=on_trial, go_first=[] if on_trial else self._idle_first())
         self.listeners.keep_slots(self.slots())
         self.is_settled = False
+
+    def _idle_first(self) -> list[int]:
+        if not self._is_apart:
+            # Their slots have listeners, which are made and given up from the highest on.
+            return []
+        loads = dict.fromkeys(self.slots(), -1)
+        for worker in self.pool.workers:
+            if worker.is_serving() and worker.slot in loads:
+                cell = self.crew.cell(worker)
+                under_way = 0 if cell is None else cell.busy + cell.waiting
+                loads[worker.slot] = max(loads[worker.slot], 0) + under_way
+        return order_of_leaving(loads)
 
     # A number that follows the queue.
 
