@@ -125,6 +125,7 @@ def test_path_includes_the_root_path_once() -> None:
 
 def test_what_strangers_say_of_themselves_is_left_out() -> None:
     fields = b"X-Forwarded-For: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\nX_Forwarded_Proto: https\r\nProxy: evil\r\n"
+    fields += b"X-Forwarded-Scheme: https\r\nX-Forwarded-Ssl: on\r\n"
     scope = scope_of(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
     assert scope["headers"] == [(b"host", b"a")]
     assert scope["scheme"] == "http"

@@ -57,6 +57,7 @@ def test_a_request_says_what_the_client_said_and_who_that_is(site: FrontSite) ->
     "name",
     [
         *("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix"),
+        *("X-Forwarded-Scheme", "X-Forwarded-Ssl"),
         *("Forwarded", "X_Forwarded_For", "x-forwarded_proto", "Drawbar-Request-Id", "drawbar-attempt"),
         *("X-Request-Start", "X_Request_Start", "Drawbar_Deadline_Ms", "Proxy"),
     ],

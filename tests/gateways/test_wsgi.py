@@ -197,6 +197,8 @@ FORWARDED = (
     "X-Forwarded-Proto: https",
     "X-Forwarded-Host: public.example",
     "X-Forwarded-Prefix: /shop",
+    "X-Forwarded-Scheme: https",
+    "X-Forwarded-Ssl: on",
 )
 TRUSTED_FIELDS = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix")
 

@@ -42,7 +42,12 @@ class Attached(Stepped):
 
     def attach(self, *, releases: bool = True, first: bytes = b"") -> socket.socket:
         """A new connection, from the front's end."""
-        front, worker = socket.socketpair()
+        return self.serve(*socket.socketpair(), releases=releases, first=first)
+
+    def serve(
+        self, worker: socket.socket, front: socket.socket, *, releases: bool = True, first: bytes = b""
+    ) -> socket.socket:
+        """Serves `worker`, the other end of `front`."""
         worker.setblocking(False)
         front.settimeout(PATIENCE_S)
         attach(self.reactor, worker.detach(), self.connector, releases, first)
@@ -89,6 +94,15 @@ def test_the_front_is_believed(attached: Attached) -> None:
     front = attached.attach()
     fields = b"X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\r\n"
     assert attached.ask(front, GET[:-2] + fields).endswith(b"\r\n\r\n192.0.2.7 https")
+
+
+def test_a_client_without_an_address_is_not_given_the_fronts(attached: Attached) -> None:
+    """Over TCP the peer has one, which is that of the API: 127.0.0.1 in the eyes of an application that lets it in."""
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        worker = socket.create_connection(api.getsockname())
+        front = api.accept()[0]
+    answer = attached.ask(attached.serve(worker, front))
+    assert answer.endswith(b"\r\n\r\n http")
 
 
 def test_a_request_that_was_read_already_is_served(attached: Attached) -> None:

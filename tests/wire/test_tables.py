@@ -29,6 +29,8 @@ KNOWN_NAMES = [
     b"x-forwarded-host",
     b"x-forwarded-port",
     b"x-forwarded-prefix",
+    b"x-forwarded-scheme",
+    b"x-forwarded-ssl",
     b"forwarded",
     b"proxy-authenticate",
 ]

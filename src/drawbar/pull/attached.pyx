@@ -70,6 +70,8 @@ def attach(Reactor reactor, int fd, AttachedConnector connector, bint releases, 
     that were read already.
     """
     cdef AttachedConnection connection = <AttachedConnection>take(reactor, fd, connector)
+    # The peer is the front, whose address is none of its clients': where it names none, they have none.
+    connection.peer.family = 0
     connection.releases = releases
     if first:
         connection._keep(first, len(first))

@@ -26,6 +26,8 @@ cdef enum Known:
     KNOWN_X_FORWARDED_HOST
     KNOWN_X_FORWARDED_PORT
     KNOWN_X_FORWARDED_PREFIX
+    KNOWN_X_FORWARDED_SCHEME    # this and the next are nobody's word here, and Rack's on the scheme
+    KNOWN_X_FORWARDED_SSL
     KNOWN_FORWARDED
     KNOWN_PROXY_AUTHENTICATE
 

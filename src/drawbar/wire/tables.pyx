@@ -8,7 +8,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, strlen
 
 cdef enum:
-    N_KNOWN = 22                # members of Known
+    N_KNOWN = 24                # members of Known
     N_SLOTS = 256               # a power of two, sparse, so that an unknown name mostly meets an empty slot
     N_REASONS = 512             # statuses with a standard phrase are below this
 
@@ -103,6 +103,8 @@ cdef void _fill_known() noexcept:
     _know(KNOWN_X_FORWARDED_HOST, "x-forwarded-host")
     _know(KNOWN_X_FORWARDED_PORT, "x-forwarded-port")
     _know(KNOWN_X_FORWARDED_PREFIX, "x-forwarded-prefix")
+    _know(KNOWN_X_FORWARDED_SCHEME, "x-forwarded-scheme")
+    _know(KNOWN_X_FORWARDED_SSL, "x-forwarded-ssl")
     _know(KNOWN_FORWARDED, "forwarded")
     _know(KNOWN_PROXY_AUTHENTICATE, "proxy-authenticate")
 
