@@ -81,6 +81,12 @@ def test_any_other_answer_says_why(verdict: object, answer: bytes, kind: Kind, s
     assert said in failure.why
 
 
+def test_a_front_that_was_told_to_stop_is_none_that_fails() -> None:
+    body = b'{"detail": "this server is stopping", "code": "not-ready"}'
+    head = b"HTTP/1.1 503 Oh\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    assert whole(head + body) == Failure(Kind.LEAVING, "it is stopping")
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -21,6 +21,7 @@ from drawbar.pull.keeping import (
 )
 
 DOWN = Failure(Kind.FAILED, "it cannot be reached: Connection refused")
+LEAVING = Failure(Kind.LEAVING, "it is stopping")
 SLOW = Failure(Kind.FAILED, "it does not answer within 10 s")
 TOKEN = Failure(Kind.REFUSED, "it refuses the token")
 
@@ -105,11 +106,15 @@ def test_what_is_wrong_is_told_once_and_again_when_it_is_something_else() -> Non
     assert first is not None
     assert first == (
         "warning",
-        "http://front:4242: it cannot be reached: Connection refused; trying again, at least every 10 s",
+        "no connection to http://front:4242: it cannot be reached: Connection refused; "
+        "trying again, at least every 10 s",
     )
     assert keeping.on_failed(DOWN, 0.0) is None
     refused = keeping.on_failed(TOKEN, 0.0)
-    assert refused == ("error", "http://front:4242: it refuses the token; trying again about every 30 s")
+    assert refused == (
+        "error",
+        "no connection to http://front:4242: it refuses the token; trying again, about every 30 s",
+    )
     dialled(keeping, 100.0)
     assert keeping.on_attached() == ("info", "attached to http://front:4242 as blog v7")
     dialled(keeping, 100.0)
@@ -168,6 +173,34 @@ def test_fronts_that_follow_each_other_are_not_told() -> None:
     line = keeping.on_failed(DOWN, 4000.0 + PATIENCE_S)
     assert line is not None
     assert line.level == "warning"
+
+
+def test_a_front_that_leaves_in_order_is_no_warning_and_its_successor_has_time() -> None:
+    keeping = keeper(1)
+    dialled(keeping)
+    keeping.on_attached()
+    keeping.on_closed(9, 90_000, 200.0)
+    lines = []
+    for now, failure in [(200.0, LEAVING), (200.9, LEAVING), (201.0, LEAVING), (230.0, DOWN), (230.9, DOWN)]:
+        keeping.on_begun()
+        lines.append(keeping.on_failed(failure, now))
+    assert [line and line.level for line in lines] == [None, None, "info", None, None]
+    keeping.on_begun()
+    assert keeping.on_attached() == ("info", "attached to http://front:4242 as blog v7")
+
+
+def test_a_front_that_left_and_has_no_successor_is_told() -> None:
+    keeping = keeper(1)
+    dialled(keeping)
+    keeping.on_attached()
+    keeping.on_closed(9, 90_000, 200.0)
+    for now in (200.0, 201.0):
+        keeping.on_begun()
+        keeping.on_failed(LEAVING, now)
+    for now, level in [(230.0, None), (231.0, "warning")]:
+        keeping.on_begun()
+        line = keeping.on_failed(DOWN, now)
+        assert (line and line.level) == level
 
 
 def test_a_pause_ends_dialling_and_its_end_begins_it() -> None:

@@ -97,7 +97,7 @@ def test_a_front_that_is_not_there_fails_no_start(server: Servers) -> None:
     with ScriptedFront() as front:
         port = front.vanish()
         site = work(server, f"http://127.0.0.1:{port}", "plain:app", "--threads", "1")
-        site.log.wait_for("warning: worker 1: http://.* it cannot be reached: Connection refused; trying again")
+        site.log.wait_for("warning: worker 1: no connection to http://.* it cannot be reached: Connection refused; try")
         front.return_on(port)
         assert front.attached(1)[0].request(GET).body == b"ok"
         site.log.wait_for("info: worker 1: attached to")
@@ -112,7 +112,7 @@ def test_a_refusal_is_told_once_in_the_fronts_words(server: Servers, tmp_path: P
             asked = front.accept()
             assert asked.fields["authorization"] == "Bearer wrong"
             asked.refuse("401 Unauthorized", b'{"detail": "no such token"}')
-        site.log.wait_for(r"error: .* refuses the token: .* \(401: no such token\); trying again about every 30 s")
+        site.log.wait_for(r"error: .* refuses the token: .* \(401: no such token\); trying again, about every 30 s")
         site.stop()
         assert site.log.text.count("refuses the token") == 1
 

@@ -28,7 +28,7 @@ def test_brings_its_token(
     token = tmp_path / "token"
     token.write_text("wrong\n")
     site = worker(runtime.command(tmp_path, front.url, "--token-file", str(token)))
-    site.log.wait_for("it said .*401")
+    site.log.wait_for("it answers .*401")
     # Another one needs no restart.
     token.write_text(f"{TOKEN}\n")
     assert Client(front.public)("GET", "/hello").body == b"hello"
@@ -40,7 +40,7 @@ def test_an_application_the_front_does_not_know(
 ) -> None:
     command = runtime.command(tmp_path, front.url)
     command[command.index("site")] = "nobody"
-    worker(command).log.wait_for("it said .*40[34].*nobody")
+    worker(command).log.wait_for("it answers .*40[34].*nobody")
 
 
 def test_by_a_unix_socket(runtime: Runtime, worker: Workers, door: Opens, ask: Client, tmp_path: Path) -> None:

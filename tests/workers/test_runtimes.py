@@ -193,14 +193,34 @@ def test_waits_for_a_front_that_is_not_there(
     runtime: Runtime, worker: Workers, front: AnyFront, ask: Client, tmp_path: Path
 ) -> None:
     front.close_api()
-    waiting = worker(runtime.command(tmp_path, front.url, "--slots", "1"))
-    waiting.log.wait_for_many(r"no connection to http://127\.0\.0\.1:\d+: .*(?i:refused)", 2)
+    waiting = worker(runtime.command(tmp_path, front.url, "--slots", "4"))
+    waiting.log.wait_for(r"no connection to http://127\.0\.0\.1:\d+: .*(?i:refused)")
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"
+    waiting.log.wait_for("(attached|connected) to http://")
     # And finds it again when it comes back.
     front.close_api()
     front.open_api()
     assert ask("GET", "/hello").body == b"hello"
+    waiting.stop()
+    # Once, not once for each slot, and nothing of the end.
+    assert [line.partition("worker: ")[2].split(" http")[0] for line in waiting.log.lines[1:3]] == [
+        "no connection to",
+        "attached to" if runtime.streams else "connected to",
+    ]
+    assert waiting.log.lines[-1].endswith("worker: drained")
+    assert waiting.log.text.count("drained") == 1
+    assert waiting.log.text.count("refused") <= 2
+
+
+def test_a_worker_that_is_told_to_stop_says_nothing_of_its_front(
+    runtime: Runtime, worker: Workers, front: AnyFront, tmp_path: Path
+) -> None:
+    front.close_api()
+    site = worker(runtime.command(tmp_path, front.url, "--slots", "4"))
+    site.log.wait_for("no connection to")
+    site.stop()
+    assert [line.partition("worker: ")[2].split(" ")[0] for line in site.log.lines] == ["4", "no", "drained"]
 
 
 @pytest.mark.usefixtures("streaming")

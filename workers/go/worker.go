@@ -31,6 +31,7 @@ var (
 	tokenFile = flag.String("token-file", os.Getenv("DRAWBAR_TOKEN_FILE"), "`FILE` with the token of the front's API")
 	slots     = flag.Int("slots", 4, "how many requests at once")
 	attached  = make(chan net.Conn)
+	told      atomic.Value    // what was said of the front last: once, not once for each slot
 	leave     context.Context // done by a signal
 	inUse     sync.RWMutex    // read-locked by slots with a connection
 )
@@ -38,7 +39,8 @@ var (
 // Serve serves handler until SIGTERM or SIGINT, and then until the requests that run are answered.
 func Serve(handler http.Handler) error {
 	fmt.Sscan(os.Getenv("DRAWBAR_SLOTS"), slots) // if it says a number
-	if flag.Parse(); *from == "" || *app == "" {
+	flag.Parse()
+	if _, err := url.Parse(*from); err != nil || *from == "" || *app == "" {
 		log.Fatal("worker: it needs --from and --app; --help says more")
 	}
 	leave, _ = signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -103,29 +105,29 @@ func (s *slot) leave() {
 
 // keep is one slot: it dials again at once when a connection was of use, else with decorrelated jitter.
 func keep() {
-	for wait := time.Duration(0); leave.Err() == nil; {
-		time.Sleep(wait)
+	for wait, lost := time.Duration(0), (time.Time{}); leave.Err() == nil; time.Sleep(wait) {
 		wait = leastWait + time.Duration(rand.Int63n(int64(3*(wait+leastWait))))%mostWait
 		inUse.RLock()
-		if conn, err := dial(&wait); err == nil {
+		conn, err := dial(&slot{wait: &wait})
+		news := map[bool]string{true: "attached to " + *from, false: fmt.Sprintf("no connection to %s: %v; trying again", *from, err)}[err == nil]
+		if leave.Err() == nil && time.Since(lost) > time.Second && told.Swap(news) != news {
+			log.Print("worker: ", news)
+		}
+		if err == nil {
 			conn.over, conn.free = context.WithCancel(leave)
 			attached <- conn
 			<-conn.over.Done()
 			conn.leave()
+			lost = time.Now() // Fronts follow each other within a second.
 		} else {
-			log.Printf("worker: no connection to %s: %v", *from, err)
 			inUse.RUnlock()
 		}
 	}
 }
 
-func dial(wait *time.Duration) (*slot, error) {
-	made := &slot{wait: wait}
+func dial(made *slot) (*slot, error) {
 	site, socket, unix := strings.Cut(strings.Replace(*from, "unix:", "http://localhost#", 1), "#")
-	request, err := http.NewRequest("GET", site+"/api/v2/attach?"+url.Values{"app": {*app}, "label": {*label}}.Encode(), nil)
-	if err != nil {
-		return nil, err
-	}
+	request, _ := http.NewRequest("GET", site+"/api/v2/attach?"+url.Values{"app": {*app}, "label": {*label}}.Encode(), nil)
 	token, err := os.ReadFile(*tokenFile)
 	if err != nil && *tokenFile != "" {
 		return nil, err
@@ -133,18 +135,16 @@ func dial(wait *time.Duration) (*slot, error) {
 	bearer := []string{"Bearer " + strings.TrimSpace(string(token))}
 	request.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"PTTH/1.0"}, "Authorization": bearer}
 	response, err := (&http.Transport{DialContext: func(ctx context.Context, network, address string) (_ net.Conn, err error) {
-		if unix {
-			network, address = "unix", socket
-		}
-		made.Conn, err = (&net.Dialer{Timeout: mostWait}).DialContext(ctx, network, address) // with keep-alive probes
+		to := map[bool][2]string{true: {"unix", socket}, false: {network, address}}[unix]
+		made.Conn, err = (&net.Dialer{Timeout: mostWait}).DialContext(ctx, to[0], to[1]) // with keep-alive probes
 		return made.Conn, err
 	}, DisableKeepAlives: true, ResponseHeaderTimeout: mostWait}).RoundTrip(request)
 	if err != nil {
-		return nil, err
-	}
-	if made.stream, _ = response.Body.(io.ReadWriteCloser); made.stream == nil {
+		return nil, fmt.Errorf("%s", strings.TrimSpace(err.Error()[strings.LastIndex(err.Error(), ": ")+1:])) // without addresses
+	} else if made.stream, _ = response.Body.(io.ReadWriteCloser); made.stream == nil {
 		said, _ := io.ReadAll(response.Body)
-		err = fmt.Errorf("it said %s %s", response.Status, said)
+		_, why, _ := strings.Cut(string(said), `"detail":`)
+		err = fmt.Errorf("it answers %s: %s", response.Status, strings.Split(why+`""`, `"`)[1])
 	}
 	return made, err
 }

@@ -3,16 +3,13 @@
 // exports such a server or its request listener. It opens no port: each slot is a connection that this worker dials,
 // upgrades, and hands to the program's server as if it had been accepted.
 'use strict';
-const fs = require('node:fs');
-const http = require('node:http');
-const https = require('node:https');
-const path = require('node:path');
+const [fs, http, https, path] = ['fs', 'http', 'https', 'path'].map((name) => require(`node:${name}`));
 const { parseArgs } = require('node:util');
 const { pathToFileURL } = require('node:url');
 
 const MOST_WAIT_MS = 10_000; // for a front that cannot be reached
-const RELEASED = 'HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
 const KEEP_ALIVE_MS = 30_000; // or a front that vanished would be waited for in vain
+const RELEASED = 'HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n';
 
 const names = ['from', 'app', 'label', 'slots', 'token-file'];
 const known = Object.fromEntries(names.map((name) => [name, { type: 'string' }]));
@@ -24,16 +21,18 @@ if (!options.from || options.app === undefined) {
 }
 const file = path.resolve(positionals[0] ?? 'server.js');
 const slots = new Set();
-let [server, leaving] = [null, false];
+let [server, leaving, told, since] = [null, false, '', 0]; // told of the front last; null: that it is well
 const log = (line) => process.stderr.write(`worker: ${line}\n`);
 
-class Slot {
-  constructor() {
-    slots.add(this);
-    this.waitMs = 0;
-    this.dial();
-  }
+// Says what is wrong with the front once, not once for each slot, and when it has passed: null.
+function tell(wrong) {
+  since = wrong && (since || Date.now()); // fronts follow each other within a second
+  if (leaving || wrong === told || (told === null && Date.now() - since < 1000)) return;
+  told = wrong;
+  log(wrong ? `no connection to ${options.from}: ${wrong}; trying again` : `attached to ${options.from}`);
+}
 
+class Slot {
   dial() {
     this.useful = false;
     const unix = options.from.startsWith('unix:');
@@ -51,13 +50,15 @@ class Slot {
     request.on('upgrade', (response, socket, head) => this.attach(socket, head));
     request.on('response', async (response) => {
       const said = await response.setEncoding('utf8').toArray().catch(() => []);
-      this.again(new Error(`it said ${response.statusCode} ${said.join('')}`));
+      const why = said.join('').match(/"detail": *"(.*?)"/)?.[1] ?? '';
+      this.again(new Error(`it answers ${response.statusCode} ${response.statusMessage}: ${why}`));
     });
     request.on('timeout', () => request.destroy(new Error('timed out')));
     request.on('error', (error) => this.again(error));
   }
 
   attach(socket, head) {
+    tell(null);
     this.socket = Object.assign(socket, { slot: this });
     socket.setTimeout(0);
     socket.setKeepAlive?.(true, KEEP_ALIVE_MS);
@@ -71,8 +72,8 @@ class Slot {
   // Dials once more: at once when the connection was of use, else with decorrelated jitter.
   again(error) {
     this.socket = this.response = null;
-    if (error) log(`no connection to ${options.from}: ${error.message || error.code}`);
-    const waitMs = Math.min(MOST_WAIT_MS, 100 + Math.random() * 3 * (this.waitMs + 100));
+    if (error) tell(error.message || error.code);
+    const waitMs = Math.min(MOST_WAIT_MS, 100 + Math.random() * 3 * ((this.waitMs ?? 0) + 100));
     this.waitMs = this.useful ? 0 : waitMs;
     this.timer = setTimeout(() => this.dial(), this.waitMs);
     this.leave();
@@ -83,21 +84,19 @@ class Slot {
     this.useful = true;
     if (!response) return this.again();
     this.response = response;
-    response.on('close', () => {
-      this.response = null;
-      this.leave();
-    });
+    response.on('close', () => ((this.response = null), this.leave()));
     this.leave();
   }
 
   // Ends what is idle when the worker leaves, and says that nothing was begun there; what runs is to be the last.
   leave() {
-    if (!leaving) return;
+    if (!leaving || this.left) return;
     if (this.response && !this.response.headersSent) this.response.shouldKeepAlive = false;
     if (this.response) return;
     clearTimeout(this.timer);
-    slots.delete(this);
-    const done = () => slots.size || (server.emit('close'), log('drained'), setImmediate(() => process.exit(0)));
+    this.left = true;
+    const end = () => (server.emit('close'), log('drained'), setImmediate(() => process.exit(0)));
+    const done = () => slots.delete(this) && !slots.size && end();
     this.socket?.writable ? this.socket.end(RELEASED, done) : done();
     this.socket = null;
   }
@@ -117,7 +116,7 @@ function serve(found) {
   server.emit = function (event, request, response) {
     if (event === 'upgrade' || event === 'connect') request.socket.slot.begin(null);
     if (event !== 'request') return emit.apply(this, arguments);
-    if (!slots.has(request.socket.slot)) return true; // it came too late
+    if (request.socket.slot.left) return true; // it came too late
     request.socket.slot.begin(response);
     try {
       return emit.apply(this, arguments);
@@ -129,7 +128,8 @@ function serve(found) {
   server.address = () => options.from;
   server.close = (done) => (done && server.once('close', done), leave(), server);
   log(`${options.slots ?? 4} slots for ${options.app} at ${options.from}`);
-  for (let count = Number(options.slots ?? 4); count > 0; count--) new Slot();
+  for (let count = Number(options.slots ?? 4); count > 0; count--) slots.add(new Slot());
+  for (const slot of slots) slot.dial();
 }
 
 const listen = http.Server.prototype.listen;

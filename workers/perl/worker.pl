@@ -13,26 +13,28 @@ GetOptions(\%opt, 'from=s', 'app=s', 'label=s', 'slots=i', 'token-file=s') && $o
 my $file = File::Spec->rel2abs(shift // 'app.psgi');
 my $app = do { package Application; do $file };
 ref $app or die "$file is no PSGI application: ", $@ || $! || 'it does not return a function', "\n";
-pipe my $stop, my $stopper or die;    # ends once the parent was told to leave, or died
-my ($io, $buffer, $useful, $begun, $closing);
+pipe my $stop, my $stopper or die; my ($io, $buffer, $useful, $begun, $closing);    # $stop ends when the parent leaves
 @SIG{qw(PIPE TERM INT)} = ('IGNORE', (sub { $stopper ? undef $stopper : CORE::exit(1) }) x 2);
-sub note { print STDERR 'worker: ', join('', @_) =~ s/\s*\z/\n/r }
+sub note { print STDERR join('', 'worker: ', @_) =~ s/\s*\z/\n/r }
 note("$opt{slots} slots for $opt{app} at $opt{from}");
-my %slots = map { start() => 1 } 1 .. $opt{slots};
+my %slots = map { start($_ == 1) => $_ == 1 } 1 .. $opt{slots};
 while (%slots and (my $pid = wait) > 0) {
-    delete $slots{$pid};
+    my $speaks = delete $slots{$pid};
     note("a slot ended with status $?; another one takes its place") if $stopper;
-    $slots{ start() } = 1 unless stopping($stopper ? 1 : 0);
+    $slots{ start($speaks) } = $speaks unless stopping($stopper ? 1 : 0);
 }
 note('drained'), CORE::exit(0);
 
-sub start {
+sub start {    # dials again at once when a connection was of use, else with decorrelated jitter; one $speaks for all
+    my ($speaks, $told, $well) = (shift, '', 0);
     if (my $pid = fork // die "fork: $!") { return $pid }
     srand, (@SIG{qw(TERM INT)}, $stopper) = ('IGNORE') x 2;    # signals are the parent's part
-    # Dials again at once when a connection was of use, else with decorrelated jitter.
     for (my $wait = 0; !stopping($wait); $wait = $useful ? 0 : min(MOST_WAIT_SECONDS, 0.1 + rand 3 * ($wait + 0.1))) {
         ($useful, $buffer, $io) = (0, '');
-        eval { dial(); 1 while answer(); 1 } or note("no connection to $opt{from}: $@");
+        my $wrong = eval { dial(); '' } // $@ =~ s/( at \S+ line \d.*)?\n//r;
+        my $news = $wrong ? "no connection to $opt{from}: $wrong; trying again" : "attached to $opt{from}";
+        note($told = $news) if $speaks && $news ne $told && time - $well > 1 && !stopping(0);    # others follow it
+        $wrong or eval { 1 while answer(); $well = time } or stopping(0) or note("a connection broke: $@");
     }
     CORE::exit(0);
 }
@@ -45,18 +47,17 @@ sub stopping {    # waits for an order to leave, or for one of @also; true for t
 
 sub dial {
     my ($scheme, $host, $port, $path) = $opt{from} =~ m{^(\w+):(?://(\[.*\]|[^:/]+)(?::(\d+))?)?(.*)} or die 'no URL';
-    my $unix = $scheme eq 'unix';
     my $class = $scheme ne 'https' ? 'IO::Socket::IP' : require IO::Socket::SSL && 'IO::Socket::SSL';
-    $io = $unix ? IO::Socket::UNIX->new(Peer => $path)
+    $io = !$host ? IO::Socket::UNIX->new(Peer => $path)
         : $class->new(PeerHost => $host =~ tr/[]//dr, PeerPort => $port // $scheme) or die $@ || $!;
     my @keep_alive = ([TCP_NODELAY, 1], [TCP_KEEPIDLE, 30], [TCP_KEEPINTVL, 10], [TCP_KEEPCNT, 3]);
-    $unix or setsockopt $io, $_->[2] // IPPROTO_TCP, $_->[0], $_->[1] for @keep_alive, [SO_KEEPALIVE, 1, SOL_SOCKET];
+    $host and setsockopt $io, $_->[2] // IPPROTO_TCP, $_->[0], $_->[1] for @keep_alive, [SO_KEEPALIVE, 1, SOL_SOCKET];
     my $token = $opt{'token-file'} && 'Authorization: Bearer ' . do { local (@ARGV, $/) = $opt{'token-file'}; <> };
     my ($name, $label) = map { s/([^\w.~-])/sprintf '%%%02X', ord $1/ger } @opt{qw(app label)};
     put("GET /api/v2/attach?app=$name&label=$label HTTP/1.1\r\nHost: ", $host // 'localhost', "\r\n",
         $token ? $token =~ s/\s*\z/\r\n/r : '', "Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n");
-    my $head = take("\r\n\r\n");
-    $head =~ m{^HTTP/1\.1 101 } or die 'it said ', $head =~ s/\r.*//sr, (length $buffer || more()) && $buffer;
+    return if (my $head = take("\r\n\r\n")) =~ m{^HTTP/1\.1 101 };
+    die 'it answers ', $head =~ s/^\S+ |\r.*//gsr, ': ', (length $buffer || more()) && $buffer =~ /"detail": *"(.*?)"/;
 }
 
 sub more { return sysread $io, $buffer, READ_BYTES, length $buffer }
@@ -104,10 +105,9 @@ sub environment {
     my ($chunked, $left) = (delete $env{HTTP_TRANSFER_ENCODING}, $env{CONTENT_LENGTH} // 0);
     open my $body, '+>', $chunked || $left > IN_MEMORY_BYTES ? undef : \my $memory or die $!;
     while (($left = $chunked ? hex take("\r\n") =~ s/\W.*//sr : $left) > 0) {
-        while ($left > 0) {
+        for (my $part; $left > 0; $left -= length $part) {
             length $buffer or more() or die 'the request ended early';
-            print {$body} my $part = substr $buffer, 0, $left, '';
-            $left -= length $part;
+            print {$body} $part = substr $buffer, 0, $left, '';
         }
         take("\r\n") if $chunked;
     }

@@ -8,7 +8,7 @@ const WAIT_S = 1; // how long the front keeps a slot waiting, and so how long an
 const MOST_DELAY_S = 10.0; // before another try with a front that cannot be reached
 const BEGIN = 1, END = 3, PARAMS = 4, STDIN_ = 5, STDOUT_ = 6; // types of FastCGI records
 
-set_error_handler(fn (int $kind, string $text) => throw new Exception($text));
+set_error_handler(fn (int $kind, string $text) => throw new Exception(preg_replace('/^\w+\(\): /', '', $text)));
 $options = getopt('', ['from:', 'app:', 'label:', 'slots:', 'token-file:', 'fastcgi:'], $rest);
 foreach (['from', 'app', 'label', 'slots', 'token-file'] as $name) {
     $options += array_filter([$name => getenv('DRAWBAR_' . strtoupper(strtr($name, '-', '_')))]);
@@ -29,10 +29,10 @@ if (!$options['fastcgi']) {
 }
 [$stop, $stopper] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0); // at its end when slots are to leave
 pcntl_sigprocmask(SIG_BLOCK, $signals = [SIGTERM, SIGINT, SIGCHLD]);
-for ($slots = []; count($slots) < $options['slots'];) {
-    ($slots[] = pcntl_fork()) || slot($options, $stop, fclose($stopper));
-}
 note("$options[slots] slots for $options[app] at $options[from]");
+for ($slots = []; count($slots) < $options['slots'];) {
+    ($slots[] = pcntl_fork()) || slot($options, $stop, count($slots) === 1, fclose($stopper));
+}
 $told = pcntl_sigwaitinfo($signals) !== SIGCHLD;
 pcntl_sigprocmask(SIG_UNBLOCK, fclose($stopper) ? $signals : []);
 array_map(fn (int $slot) => pcntl_waitpid($slot, $status), $slots);
@@ -44,23 +44,25 @@ function note(string $text): void {
     fwrite(STDERR, 'worker: ' . rtrim($text) . "\n");
 }
 
-function slot(array $options, $stop): never {
+// What is wrong with the front one slot says for all, once, and when it has passed.
+function slot(array $options, $stop, bool $speaks): never {
     $query = http_build_query(['app' => $options['app'], 'label' => $options['label'], 'wait' => WAIT_S]);
-    for ($delay = 0.0; ;) {
+    for ([$delay, $well_at, $told] = [0.0, 0.0, '']; ;) {
         [$ready, $none] = [[$stop], []];
-        if (stream_select($ready, $none, $none, (int) $delay, (int) (fmod($delay, 1) * 1e6))) {
-            exit(0);
-        }
+        stream_select($ready, $none, $none, (int) $delay, (int) (fmod($delay, 1) * 1e6)) && exit(0);
         try {
             [$status, $head, $body] = call($options, "next?$query");
-            $status < 300 or throw new Exception("it said $status $body");
+            $status < 300 or throw new Exception("it answers $status: " . (json_decode($body)->detail ?? ''));
             $lease_ms = preg_match('/lease-ms: *(\d+)/i', $head, $found) ? (int) $found[1] : 0;
             $status === 200 && serve($options, json_decode($body, true), $lease_ms);
-            $delay = 0.0;
+            [$delay, $well_at, $news] = [0.0, microtime(true), "connected to $options[from]"];
         } catch (Exception $error) {
-            note("no connection to $options[from]: {$error->getMessage()}");
+            $news = "no connection to $options[from]: {$error->getMessage()}; trying again";
             $delay = min(MOST_DELAY_S, 0.1 + lcg_value() * 3 * ($delay + 0.1)); // decorrelated jitter
         }
+        // A front that was there may be followed by another one.
+        $silent = !$speaks || $news === $told || $delay > 0 && microtime(true) - $well_at < WAIT_S + 1;
+        $silent || note($told = $news);
     }
 }
 
@@ -135,9 +137,7 @@ function run(string $fastcgi, array $env, string $body, float $renew_s, callable
             $fatal = $fatal || $type !== STDOUT_ && str_contains($data, 'PHP Fatal error');
         }
         $read && feof($php) && throw new Exception('PHP hung up');
-        if (microtime(true) > $due) {
-            $due = microtime(true) + ($renew() ? $renew_s : 0);
-        }
+        microtime(true) > $due && ($due = microtime(true) + ($renew() ? $renew_s : 0));
     }
 }
 

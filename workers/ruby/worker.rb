@@ -2,9 +2,9 @@
 # Each slot is a thread that dials the front, upgrades, and answers HTTP/1.1 requests on the connection, one at a time.
 # The front has checked what clients sent, so that is read without suspicion; what the application says is checked here.
 %w[openssl optparse rack socket stringio tempfile uri].each { |name| require name }
-IN_MEMORY_BYTES = 65_536 # a larger request body goes to a file
-MOST_WAIT_SECONDS = 10.0 # for a front that cannot be reached
+IN_MEMORY_BYTES, MOST_WAIT_SECONDS = 65_536, 10.0 # larger request bodies go to a file; for a front that is not there
 STOP, STOPPER = IO.pipe
+TURN, TOLD = Mutex.new, { wrong: '' } # what was said of the front last; nil: that it is well
 Gone = Class.new(IOError) # the front hung up: its client left, or its time was over
 RELEASED = "HTTP/1.1 503 Left\r\nDrawbar-Released: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 def log(text) = $stderr.write("worker: #{text}\n") && nil
@@ -12,37 +12,41 @@ def stopping?(seconds = 0) = !IO.select([STOP], nil, nil, seconds).nil?
 
 Slot = Struct.new(:app, :options) do
   # Dials again at once when a connection was of use, else with decorrelated jitter.
-  def run
-    delay = 0
+  def run(delay = 0)
     delay = attach ? 0 : [MOST_WAIT_SECONDS, rand(0.1..(delay + 0.1) * 3)].min until stopping?(delay)
   end
 
   def attach
     @io = @useful = @owned = nil
     dial(URI(options[:from]))
-    nil while waiting? && answer
-    @useful
+    loop { waiting? && answer || (return @useful) }
   rescue StandardError => e
-    log("no connection to #{options[:from]}: #{e.message}")
+    tell(e.message.sub(/ (@|- connect).*/, ''))
   ensure
     @io&.close unless @owned
   end
 
+  # Says what is wrong with the front once, not once for each slot, and when it has passed: nil.
+  def tell(wrong, front = options[:from]) = TURN.synchronize {
+    since = TOLD[:since] = wrong && (TOLD[:since] || Time.now) # fronts follow each other within a second
+    next if stopping? || wrong == TOLD[:wrong] || (TOLD[:wrong].nil? && Time.now - since < 1)
+    log((TOLD[:wrong] = wrong) ? "no connection to #{front}: #{wrong}; trying again" : "attached to #{front}")
+  }
+
   def dial(uri)
     @io = uri.scheme == 'unix' ? UNIXSocket.new(uri.path) : Socket.tcp(uri.hostname, uri.port, connect_timeout: 10)
     @io.setsockopt(:SOCKET, :KEEPALIVE, true) # or a front that vanished would be waited for in vain
-    tcp = uri.scheme == 'unix' ? {} : { NODELAY: 1, KEEPIDLE: 30, KEEPINTVL: 10, KEEPCNT: 3 }
-    tcp.each { |name, value| @io.setsockopt(:TCP, name, value) }
+    { NODELAY: 1, KEEPIDLE: 30, KEEPINTVL: 10, KEEPCNT: 3 }.each { @io.setsockopt(:TCP, _1, _2) } if uri.host
     if uri.scheme == 'https'
       @io = OpenSSL::SSL::SSLSocket.new(@io, OpenSSL::SSL::SSLContext.new.tap(&:set_params))
-      @io.hostname, @io.sync_close = uri.hostname, true
-      @io.connect
+      @io.tap { |tls| tls.hostname, tls.sync_close = uri.hostname, true }.connect
     end
     token = options[:'token-file'] && "Authorization: Bearer #{File.read(options[:'token-file']).strip}\r\n"
     @io.write("GET /api/v2/attach?#{URI.encode_www_form(options.slice(:app, :label))} HTTP/1.1\r\n" \
               "Host: #{uri.host || 'localhost'}\r\n#{token}Connection: Upgrade\r\nUpgrade: PTTH/1.0\r\n\r\n")
     head = @io.gets("\r\n\r\n").to_s
-    raise "it said #{head.lines.first.inspect} #{@io.readpartial(4096)}" unless head.start_with?('HTTP/1.1 101 ')
+    return tell(nil) if head.start_with?('HTTP/1.1 101 ')
+    raise "it answers #{head[/\d{3}[^\r]*/]}: #{@io.readpartial(4096)[/"detail": *"(.*?)"/, 1]}"
   end
 
   # Waits for a request, and reads a byte of it: a TLS record may hold none. Who leaves says that none was begun.
@@ -55,9 +59,8 @@ Slot = Struct.new(:app, :options) do
 
   def answer
     start, *fields = @io.gets("\r\n\r\n").split("\r\n")
-    @useful, @begun = true, false
+    @useful, @begun, @closing = true, false, fields.any?(/\Aconnection:[ \t]*close[ \t]*\z/i)
     env = environment(*start.split, fields.map { |field| field.split(/:[ \t]*/, 2) })
-    @closing = env['HTTP_CONNECTION'].to_s.casecmp?('close')
     result = app.call(env)
     respond(start[/\S+/], *result) unless @owned
     !@closing && !@owned
@@ -89,8 +92,7 @@ Slot = Struct.new(:app, :options) do
   end
 
   def input(env)
-    chunked = env.delete('HTTP_TRANSFER_ENCODING')
-    length = env['CONTENT_LENGTH'].to_i
+    chunked, length = env.delete('HTTP_TRANSFER_ENCODING'), env['CONTENT_LENGTH'].to_i
     body = chunked || length > IN_MEMORY_BYTES ? Tempfile.new(binmode: true).tap(&:unlink) : StringIO.new(String.new)
     while (size = chunked ? @io.gets.to_i(16) : length - body.size).positive?
       raise Gone, 'its body ended early' if IO.copy_stream(@io, body, size) < size || (chunked && !@io.gets)
@@ -103,8 +105,7 @@ Slot = Struct.new(:app, :options) do
   def respond(method, status, headers, body)
     owner = headers['rack.hijack'] || (body unless body.respond_to?(:each))
     fields = headers.reject { |name, _| name.match?(/\A(rack\..*|connection)\z/i) }.flat_map do |name, values|
-      # Several values are an Array in Rack 3, lines in Rack 2.
-      Array(values).flat_map { |value| value.to_s.split("\n") }.map { |value| [name.downcase, value] }
+      Array(values).flat_map { _1.to_s.split("\n") }.map { [name.downcase, _1] } # Rack 3 has an Array, Rack 2 lines
     end
     raise "a line break within #{fields}" if fields.join.match?(/[\r\n\0]/)
     bodiless = method == 'HEAD' || [204, 304].include?(status.to_i)
@@ -139,8 +140,7 @@ end
 set = %w[from app label slots token-file].to_h { |name| [name.to_sym, ENV["DRAWBAR_#{name.upcase}".tr('-', '_')].to_s] }
 options = { label: '', slots: 4 }.merge(set.reject { |_, value| value.empty? })
 OptionParser.new('Usage: ruby worker.rb --from URL --app NAME [options] [config.ru]') do |o|
-  ['--from URL', '--app NAME', '--label TEXT', '--token-file FILE'].each { |option| o.on(option) }
-  o.on('--slots N', Integer)
+  ['--from URL', '--app NAME', '--label TEXT', '--token-file FILE'].reduce(o, :on).on('--slots N', Integer)
   options[:from] && options[:app] || abort(o.help) if o.parse!(into: options)
 end
 app, = Rack::Builder.parse_file(ARGV.fetch(0, 'config.ru')) # Rack 2 gives its options as well

@@ -25,6 +25,8 @@ HEAD_BYTES: Final = 16_384
 """Of the answer's head; past it: no front."""
 BODY_BYTES: Final = 4_096
 """Of a refusal that is read for its reason; past it: told without."""
+NOT_READY: Final = "not-ready"
+"""The code of a front that was told to stop (`drawbar.pull.problem`)."""
 SHOWN: Final = 200
 """Characters of a reason that go to the log."""
 
@@ -41,6 +43,7 @@ class Problem(msgspec.Struct):
 
     title: str = ""
     detail: str = ""
+    code: str = ""
 
 
 def attach_request(
@@ -98,7 +101,10 @@ class Answer:
 def refusal(head: Response, body: bytes, app: str) -> Failure:
     """What an answer means that is no agreement."""
     status = head.status
-    why = _reason(head, body)
+    problem = _problem(head, body)
+    if status == 503 and problem.code == NOT_READY:
+        return Failure(Kind.LEAVING, "it is stopping")
+    why = "".join(character for character in problem.detail or problem.title if character.isprintable())[:SHOWN]
     if status in REASONS:
         return Failure(Kind.REFUSED, f"{REASONS[status](app)} ({status}{': ' + why if why else ''})")
     said = f"it answers {status}{': ' + why if why else ''}"
@@ -116,15 +122,14 @@ REASONS: Final[dict[int, Callable[[str], str]]] = {
 """What statuses mean here, in an operator's words."""
 
 
-def _reason(head: Response, body: bytes) -> str:
-    """The front's own words."""
+def _problem(head: Response, body: bytes) -> Problem:
+    """The front's own words, as far as it has any."""
     if not _field(head, b"content-type").startswith(b"application/problem+json"):
-        return ""
+        return Problem()
     try:
-        problem = msgspec.json.decode(body, type=Problem)
+        return msgspec.json.decode(body, type=Problem)
     except msgspec.MsgspecError:
-        return ""
-    return "".join(character for character in problem.detail or problem.title if character.isprintable())[:SHOWN]
+        return Problem()
 
 
 def _field(head: Response, name: bytes) -> bytes:

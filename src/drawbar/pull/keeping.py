@@ -7,6 +7,7 @@ Invariants:
 - While a front does not answer, one attempt at a time asks whether it does again; the others follow when it does.
 - What is wrong is told once, until it is something else or has passed. With a front that was there it is told when it
   lasts: fronts follow each other at a reload, an upgrade and a crash, and a worker that comes between two is well.
+  That a front leaves in order is no warning, and whoever comes after it has that patience again.
 """
 
 import enum
@@ -37,6 +38,7 @@ class Kind(enum.Enum):
     """What came of an attempt that failed."""
 
     FAILED = "the front is not there, or not well: it may be soon"
+    LEAVING = "the front was told to stop: another one may take its place"
     REFUSED = "the front does not want this worker: somebody must change something"
 
 
@@ -91,7 +93,9 @@ class Keeper(Struct):
     known: bool = False
     """The log says that there is a connection."""
     wrong_since: float | None = None
-    """When the first failure was since a connection was of use."""
+    """When the first failure was since a connection was of use, or since a front that left."""
+    leaving: bool = False
+    """The last failure was that of a front that leaves."""
 
     def due(self, now: float) -> int:
         """Attempts to begin now."""
@@ -147,12 +151,16 @@ class Keeper(Struct):
             else:
                 wait_s = self.delay_s = next_delay(self.delay_s, self.chance)
             self.not_before = now + wait_s
-        if self.wrong_since is None:
+        was_leaving, self.leaving = self.leaving, failure.kind is Kind.LEAVING
+        if self.wrong_since is None or (was_leaving and not self.leaving):
             self.wrong_since = now
-        is_passing = self.known and failure.kind is Kind.FAILED and now - self.wrong_since < PATIENCE_S
+        is_passing = self.known and failure.kind is not Kind.REFUSED and now - self.wrong_since < PATIENCE_S
         if failure.why == self.told or is_passing:
             return None
         self.told = failure.why
         if failure.kind is Kind.REFUSED:
-            return Line("error", f"{self.front}: {failure.why}; trying again about every {REFUSED_S:g} s")
-        return Line("warning", f"{self.front}: {failure.why}; trying again, at least every {CAP_S:g} s")
+            return self._wrong("error", f"about every {REFUSED_S:g} s")
+        return self._wrong("info" if self.leaving else "warning", f"at least every {CAP_S:g} s")
+
+    def _wrong(self, level: str, how_often: str) -> Line:
+        return Line(level, f"no connection to {self.front}: {self.told}; trying again, {how_often}")
