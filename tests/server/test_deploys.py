@@ -266,7 +266,7 @@ def test_what_cannot_be_split_is_refused(front: Fronted) -> None:
     )
     front.worker("v7")
     front.worker()
-    why = "app: v8: no worker is there; there is v7, workers without a label"
+    why = "app: v8: no worker is there; attached: v7, workers without a label"
     assert wait_until_refused(front, why, "split", "app", "v8=10%", "v7=90%")
     assert front.refused("split", "app", "v7=70%", "=40%") == "app: these shares come to 110 %; all together are 100 %"
     assert front.ctl("split", "app", "v7=70%") == "app: workers without a label 30 %, v7 70 %"

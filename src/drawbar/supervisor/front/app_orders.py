@@ -96,7 +96,7 @@ class AppOrders:
         absent = [label for label, share in weights.items() if share and label not in there]
         if absent:
             present = ", ".join(sorted(map(shown, there))) or "nobody"
-            raise Refused(f"{app}: {shown(absent[0])}: no worker is there; there is {present}", "conflict")
+            raise Refused(f"{app}: {shown(absent[0])}: no worker is there; attached: {present}", "conflict")
         self._want(command, app, before.shared(weights), lambda figures: f"{app}: {in_words(weights)}")
 
     # What comes of it.
